@@ -1,0 +1,86 @@
+"""The directory store: whole values only, plain keys only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workers.artifacts import ArtifactMissing, DirectoryStore, InvalidKey, UnsupportedStore, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore(tmp_path / "artifacts")
+
+
+def test_what_is_put_comes_back(store: DirectoryStore) -> None:
+    store.put("videos/a/1/video.mp4", b"one")
+    store.put("videos/a/1/video.mp4", b"two")
+    assert store.get("videos/a/1/video.mp4") == b"two"
+    assert store.exists("videos/a/1/video.mp4")
+    path = store.local_path("videos/a/1/video.mp4")
+    assert path is not None and path.read_bytes() == b"two"
+
+
+def test_put_file_copies(store: DirectoryStore, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 100_000)
+    store.put_file("a/b", source)
+    source.unlink()
+    assert store.get("a/b") == b"x" * 100_000
+
+
+def test_absent_key(store: DirectoryStore) -> None:
+    store.put("a/b", b"")
+    for key in ("nothing", "a", "a/b/c"):
+        assert not store.exists(key)
+        assert store.local_path(key) is None
+        with pytest.raises(ArtifactMissing):
+            store.get(key)
+
+
+def test_list_and_delete_take_whole_folders_only(store: DirectoryStore) -> None:
+    for key in ("erasers/aa/config.json", "erasers/aa/eraser.safetensors", "erasers/aab/config.json", "top"):
+        store.put(key, b"1")
+    assert store.list("erasers/aa") == ["erasers/aa/config.json", "erasers/aa/eraser.safetensors"]
+    assert store.list("nothing") == []
+    assert len(store.list("")) == 4
+    store.delete("erasers/aa")
+    store.delete("erasers/aa")
+    assert store.list("") == ["erasers/aab/config.json", "top"]
+
+
+@pytest.mark.parametrize(
+    "key", ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/./b", ".hidden", "a\\b", "a\0b", "ä", "a/b.partial", "x\n"]
+)
+def test_odd_keys_are_refused(store: DirectoryStore, key: str) -> None:
+    for call in (store.get, store.exists, store.local_path, store.delete, lambda k: store.put(k, b"")):
+        with pytest.raises(InvalidKey):
+            call(key)
+    assert store.list("") == []
+
+
+def test_a_failed_put_leaves_the_old_value_and_no_litter(store: DirectoryStore, tmp_path: Path) -> None:
+    store.put("a/b", b"old")
+    with pytest.raises(FileNotFoundError):
+        store.put_file("a/b", tmp_path / "absent")
+    assert store.get("a/b") == b"old"
+    assert [path.name for path in (store.root / "a").iterdir()] == ["b"]
+
+
+def test_open_store(tmp_path: Path) -> None:
+    folder = tmp_path / "with space"
+    for url in (str(folder), folder.as_uri()):
+        store = open_store(url)
+        assert isinstance(store, DirectoryStore) and store.root == folder
+    for url in ("s3://bucket/prefix", "file://host/share", ""):
+        with pytest.raises(UnsupportedStore):
+            open_store(url)
+
+
+def test_store_and_contract_need_no_torch() -> None:
+    program = "import sys; import workers.artifacts, workers.contract; sys.exit(any(m in sys.modules for m in ('torch', 'rq', 'redis')))"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
