@@ -1,0 +1,250 @@
+"""What gateway and workers say to each other: queue payloads, stored records, and the names of keys.
+
+Everything that crosses a process boundary is one of these records, as JSON. The gateway imports this module and no other
+of `workers`; it imports neither torch nor rq. Records are frozen and refuse unknown fields, so that a payload written by
+a newer version fails loudly instead of losing an instruction (an eraser, say) on the way.
+
+The module does not validate requests of clients (`service.schemas` does) and knows no policy.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+SCHEMA_VERSION: Literal[1] = 1
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
+
+WorkerKind = Literal["generate", "train"]
+GENERATE_QUEUE = "clearway-generate"
+TRAIN_QUEUE = "clearway-train"
+GENERATE_FUNCTION = "workers.tasks.generate"
+TRAIN_FUNCTION = "workers.tasks.train"
+
+MAX_ATTEMPTS = 3
+
+FailureCode = Literal[
+    "eraser_unavailable",  # a pinned eraser is not in the store
+    "eraser_corrupt",  # its bytes do not have the pinned digest, or do not parse
+    "eraser_incompatible",  # made for another text encoder than the one loaded
+    "eraser_inactive",  # hooked, but it edited no token of a prompt it should have edited
+    "prompt_too_long",  # more tokens than the encoder takes; nothing is silently cut off
+    "invalid_request",  # sizes that this model cannot make
+    "invalid_pairs",  # training pairs refused; the message lists the offending lines
+    "out_of_memory",
+    "timeout",
+    "worker_lost",  # used up its attempts without a terminal record
+    "model_unavailable",
+    "cancelled",
+    "internal_error",
+]
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- Queue payloads -------------------------------------------------------------------------------------------------
+
+
+class EraserPin(Record):
+    """One eraser version of one request, pinned by digest when the request was accepted."""
+
+    concept: str
+    version: int = Field(ge=1)
+    digest: Digest
+    strength: float | None = Field(default=None, ge=0, le=100, description="γ; None means the artefact's own")
+
+
+class GenerationTask(Record):
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Identifier
+    attempt: int = Field(ge=1)
+    model: str
+    prompt: str
+    negative_prompt: str = ""
+    erase: tuple[EraserPin, ...]
+    width: int
+    height: int
+    num_frames: int
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    frames_per_second: int
+
+
+class PromptPair(Record):
+    positive: str
+    negative: str
+
+
+class TrainingTask(Record):
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Identifier
+    attempt: int = Field(ge=1)
+    model: str
+    concept: str
+    version: int = Field(ge=1)
+    method: str
+    description: str = ""
+    synonyms: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    pairs: tuple[PromptPair, ...] | None = None
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+    seed: int = 0
+
+
+# --- Records in the artifact store ----------------------------------------------------------------------------------
+
+
+class EraserUse(Record):
+    """What one eraser did in one request."""
+
+    concept: str
+    version: int
+    digest: Digest
+    layer: int = Field(description="encoder block, 0-based, whose output was edited")
+    strength: float
+    tokens_edited: int = Field(ge=0)
+    score_before: float = Field(description="how strongly the concept was present at that layer, as the artefact measures it")
+    score_after: float
+
+
+class Receipt(Record):
+    """Proof of what was applied; its arrival in the store is what makes a generation succeeded."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Identifier
+    attempt: int
+    model: str
+    encoder_fingerprint: Digest
+    erasers: tuple[EraserUse, ...]
+    prompt_sha256: Digest
+    seed: int
+    width: int
+    height: int
+    num_frames: int
+    num_inference_steps: int
+    guidance_scale: float
+    frames_per_second: int
+    video_sha256: Digest
+    video_bytes: int
+    stage_seconds: dict[str, float]
+    peak_memory_bytes: int
+    worker: str
+    created_at: str = Field(description="ISO 8601, UTC")
+
+
+class TrainingResult(Record):
+    """What a finished training registers."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Identifier
+    attempt: int
+    digest: Digest
+    concept: str
+    version: int
+    method: str
+    encoder_fingerprint: Digest
+    layer: int
+    strength: float
+    seconds: float
+    evaluation: dict[str, JsonValue]
+    worker: str
+    created_at: str
+
+
+class FailureRecord(Record):
+    """Why an attempt ended without a result. `message` is for the client; tracebacks stay in the worker's log."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Identifier
+    attempt: int
+    code: FailureCode
+    message: str
+    retryable: bool
+    worker: str
+    created_at: str
+
+
+class ModelCard(Record):
+    """What a worker says of the model it holds; the gateway validates requests against it."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: str
+    family: Literal["wan", "cogvideox"]
+    encoder_fingerprint: Digest
+    encoder_layers: int
+    size_multiple: int = Field(description="width and height are multiples of this, in pixels")
+    min_size: int
+    max_size: int
+    frames_multiple: int = Field(description="num_frames = k * frames_multiple + frames_offset")
+    frames_offset: int
+    max_frames: int
+    max_steps: int = 200
+    max_prompt_tokens: int
+    default_width: int
+    default_height: int
+    default_num_frames: int
+    default_num_inference_steps: int
+    default_guidance_scale: float
+    default_frames_per_second: int
+
+
+# --- Names ----------------------------------------------------------------------------------------------------------
+
+
+def attempt_prefix(kind: WorkerKind, job_id: str, attempt: int) -> str:
+    """Folder of one attempt. Attempts never share one, so that a late attempt cannot overwrite."""
+    return f"{'videos' if kind == 'generate' else 'trainings'}/{job_id}/{attempt}"
+
+
+def video_key(job_id: str, attempt: int) -> str:
+    return f"{attempt_prefix('generate', job_id, attempt)}/video.mp4"
+
+
+def receipt_key(job_id: str, attempt: int) -> str:
+    return f"{attempt_prefix('generate', job_id, attempt)}/receipt.json"
+
+
+def training_result_key(job_id: str, attempt: int) -> str:
+    return f"{attempt_prefix('train', job_id, attempt)}/result.json"
+
+
+def failure_key(kind: WorkerKind, job_id: str, attempt: int) -> str:
+    return f"{attempt_prefix(kind, job_id, attempt)}/failure.json"
+
+
+def eraser_key(digest: str, file_name: str) -> str:
+    return f"erasers/{digest}/{file_name}"
+
+
+def model_key(model_id: str) -> str:
+    return f"models/{model_id.replace('/', '--')}.json"
+
+
+def rq_job_id(job_id: str, attempt: int) -> str:
+    """The RQ job of one attempt: unique, so that the same attempt is never enqueued twice."""
+    return f"{job_id}-{attempt}"
+
+
+def lease_key(job_id: str) -> str:
+    """Redis string, JSON `{"attempt", "worker"}`, expiring; its holder is the worker that runs the job now."""
+    return f"clearway:lease:{job_id}"
+
+
+def events_key(job_id: str) -> str:
+    """Redis stream of `{"event": name, "data": JSON}`; its ids are the SSE event ids."""
+    return f"clearway:events:{job_id}"
+
+
+SETTLED_STREAM = "clearway:settled"
+"""Redis stream of `{"kind", "id", "attempt"}`: a hint that the store holds a terminal record. Losing it loses nothing."""
+
+
+def worker_key(name: str) -> str:
+    """Redis string, JSON `{"kind", "model", "state", ...}`, expiring: who is alive."""
+    return f"clearway:worker:{name}"
