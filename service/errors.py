@@ -1,0 +1,160 @@
+"""What the gateway answers when it does not do what was asked.
+
+    ServiceError
+    ├── RequestError       the caller can mend the request
+    ├── CallerError        the caller is unknown, or may not do this
+    ├── MissingError       there is no such thing
+    ├── StateError         not in this state; later, or never
+    └── UnavailableError   a part of the service is missing now; try again
+
+Every error has a code of the closed set `CODES`, which also gives the HTTP status; the class says how the program
+reacts, the code what the client reads. `service.handlers` turns errors into responses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+ErrorCode = Literal[
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "method_not_allowed",
+    "payload_too_large",
+    "invalid_json",
+    "invalid_request",
+    "unknown_field",
+    "invalid_text",
+    "empty_prompt",
+    "prompt_too_long",
+    "invalid_concept",
+    "too_many_concepts",
+    "duplicate_concept",
+    "unknown_concept",
+    "unknown_version",
+    "invalid_strength",
+    "eraser_not_active",
+    "eraser_wrong_encoder",
+    "invalid_size",
+    "invalid_frames",
+    "invalid_steps",
+    "invalid_metadata",
+    "invalid_pairs",
+    "unknown_method",
+    "model_not_found",
+    "model_not_ready",
+    "not_finished",
+    "invalid_state",
+    "gate_not_passed",
+    "database_unavailable",
+    "artifact_unavailable",
+    "not_ready",
+    "internal_error",
+]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    status: int
+    text: str
+
+
+CODES: Mapping[ErrorCode, Meaning] = {
+    "unauthorized": Meaning(401, "No valid API key came with the request."),
+    "forbidden": Meaning(403, "The key is valid, but this call needs the role `operator`."),
+    "not_found": Meaning(404, "No such route, generation, eraser, version or key, or it belongs to another key."),
+    "method_not_allowed": Meaning(405, "The route exists, but not with this method."),
+    "payload_too_large": Meaning(413, "The body is larger than the route takes."),
+    "invalid_json": Meaning(400, "The body is not JSON."),
+    "invalid_request": Meaning(422, "A field is missing, or has the wrong type or range."),
+    "unknown_field": Meaning(422, "The body has a field that the call does not know. Nothing is ignored silently."),
+    "invalid_text": Meaning(422, "Text with control characters or broken Unicode."),
+    "empty_prompt": Meaning(422, "The prompt has no visible character."),
+    "prompt_too_long": Meaning(422, "The prompt is longer than 2,000 characters."),
+    "invalid_concept": Meaning(422, "Not a usable concept name, or not the form `name`, `name@version`."),
+    "too_many_concepts": Meaning(422, "More than 16 concepts in `erase`."),
+    "duplicate_concept": Meaning(422, "The same concept twice in `erase`, after normalising names."),
+    "unknown_concept": Meaning(422, "No eraser was ever trained for this concept."),
+    "unknown_version": Meaning(422, "The concept has erasers, but not this version."),
+    "invalid_strength": Meaning(422, "The strength of an eraser is a number from 0 to 100."),
+    "eraser_not_active": Meaning(409, "The eraser exists, but is not active."),
+    "eraser_wrong_encoder": Meaning(409, "The eraser was made for another text encoder than the model's."),
+    "invalid_size": Meaning(422, "Width or height that the model cannot make."),
+    "invalid_frames": Meaning(422, "A number of frames that the model cannot make."),
+    "invalid_steps": Meaning(422, "More denoising steps than the model allows, or fewer than one."),
+    "invalid_metadata": Meaning(422, "`metadata` is at most 16 pairs of short strings."),
+    "invalid_pairs": Meaning(422, "Training pairs that cannot be used."),
+    "unknown_method": Meaning(422, "No erasure method of this name."),
+    "model_not_found": Meaning(404, "No model of this name is served here."),
+    "model_not_ready": Meaning(503, "The model is configured, but no worker has loaded it yet."),
+    "not_finished": Meaning(409, "The result does not exist yet, or never will because the job did not succeed."),
+    "invalid_state": Meaning(409, "Not possible in the present state."),
+    "gate_not_passed": Meaning(409, "The evaluation does not reach the thresholds for activation."),
+    "database_unavailable": Meaning(503, "The database does not answer; nothing was accepted."),
+    "artifact_unavailable": Meaning(503, "The artifact store does not answer, or lost what it had."),
+    "not_ready": Meaning(503, "A part that generations need is missing; `checks` says which."),
+    "internal_error": Meaning(500, "A defect of the service; its log has the trace under the request id."),
+}
+
+assert set(CODES) == set(get_args(ErrorCode))  # noqa: S101
+
+ErrorType = Literal[
+    "invalid_request_error", "authentication_error", "permission_error", "not_found_error", "conflict_error", "server_error"
+]
+
+_TYPES: Mapping[int, ErrorType] = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+}
+
+
+def error_type(code: ErrorCode) -> ErrorType:
+    status = CODES[code].status
+    return _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+
+
+class ServiceError(Exception):
+    """`message` says what, the value, and the cure; `param` names the field at fault, in dots and brackets."""
+
+    def __init__(self, code: ErrorCode, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+        self.message = message
+        self.param = param
+
+    @property
+    def status(self) -> int:
+        return CODES[self.code].status
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+class RequestError(ServiceError): ...
+
+
+class CallerError(ServiceError):
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"www-authenticate": "Bearer"} if self.code == "unauthorized" else {}
+
+
+class MissingError(ServiceError): ...
+
+
+class StateError(ServiceError): ...
+
+
+class UnavailableError(ServiceError):
+    def __init__(self, code: ErrorCode, message: str, *, param: str | None = None, retry_after_seconds: int = 5) -> None:
+        super().__init__(code, message, param=param)
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.retry_after_seconds)}

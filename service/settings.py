@@ -1,0 +1,72 @@
+"""Settings of the gateway, read once from the environment (`CLEARWAY_…`), validated, frozen and passed down.
+
+Addresses default into the data directory, so that an embedded installation needs none of them. What only workers need
+(device, dtype) is not here: `workers.settings` reads it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="CLEARWAY_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(default=Path("clearway-data"), description="Everything embedded lives here.")
+    database_url: SecretStr = Field(
+        default=SecretStr(""), description="SQLAlchemy URL; default SQLite at <data-dir>/clearway.db. It may hold a password."
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr(""), description="Redis or Valkey; default the embedded one at <data-dir>/valkey.sock."
+    )
+    artifacts_url: str = Field(default="", description="Artifact store; default the directory <data-dir>/artifacts.")
+    model: str = Field(default="miniature", min_length=1, description="The model of requests that name none.")
+    log_level: LogLevel = "INFO"
+
+    generate_timeout_seconds: int = Field(default=1800, ge=1, description="A generation that runs longer is stopped.")
+    train_timeout_seconds: int = Field(default=6 * 3600, ge=1, description="A training that runs longer is stopped.")
+    sweep_interval_seconds: float = Field(default=2.0, gt=0, description="Pause between two comparisons of SQL, Redis and store.")
+    lost_after_seconds: float = Field(
+        default=5.0, ge=0, description="An attempt that nobody holds for this long is lost. Longer than a worker's heartbeat."
+    )
+
+    gate_min_origin_rate: float = Field(default=0.3, ge=0, le=1, description="Below this the model barely shows the concept.")
+    gate_max_erased: float = Field(default=0.10, ge=0, le=1, description="Concept left on plain prompts, relative to origin.")
+    gate_max_synonym: float = Field(default=0.15, ge=0, le=1, description="Concept left on synonyms, relative to origin.")
+    gate_min_kept: float = Field(default=0.90, ge=0, le=1, description="Other concepts kept, relative to origin.")
+    gate_min_probe_before: float = Field(default=0.9, ge=0, le=1, description="Without frames: the probe finds the concept before.")
+    gate_max_probe_after: float = Field(default=0.10, ge=0, le=1, description="Without frames: what the probe finds, relative.")
+    gate_max_drift: float = Field(default=0.10, ge=0, description="Without frames: relative change of prompts without it.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_addresses(cls, values: dict[str, object]) -> dict[str, object]:
+        data_dir = Path(str(values.get("data_dir") or "clearway-data")).absolute()
+        defaults = {
+            "database_url": f"sqlite:///{data_dir / 'clearway.db'}",
+            "redis_url": f"unix://{data_dir / 'valkey.sock'}",
+            "artifacts_url": str(data_dir / "artifacts"),
+        }
+        return {**values, "data_dir": data_dir, **{name: values.get(name) or value for name, value in defaults.items()}}
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Settings:
+        try:
+            make_url(self.database_url.get_secret_value())
+        except ArgumentError:
+            raise ValueError("CLEARWAY_DATABASE_URL is no SQLAlchemy URL; for instance sqlite:////var/lib/clearway.db") from None
+        if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("CLEARWAY_REDIS_URL must start with redis://, rediss:// or unix://")
+        return self
+
+    @property
+    def operator_key_path(self) -> Path:
+        return self.data_dir / "operator.key"
