@@ -1,0 +1,30 @@
+"""The command line. Importing it imports no model code, no SQL and no HTTP client: each command imports what it needs."""
+
+from __future__ import annotations
+
+import typer
+
+from service.cli import demo, erasers, evaluate, generate, keys, parts, up
+from service.cli.failures import expected_failures
+
+app = typer.Typer(
+    name="clearway",
+    help="Serves text-to-video models and takes concepts out of what they generate, request by request.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("up")(up.up)
+app.command("demo")(demo.demo)
+app.command("generate")(generate.generate)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(erasers.app, name="erasers")
+app.add_typer(keys.app, name="keys")
+app.command("gateway")(parts.gateway)
+app.command("worker")(parts.worker)
+app.command("trainer")(parts.trainer)
+
+
+def main() -> None:
+    with expected_failures():
+        app()

@@ -1,0 +1,128 @@
+"""`clearway erasers …`: train, look, activate, retire."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+
+app = typer.Typer(help="Train, list, show, activate and retire erasers.", no_args_is_help=True)
+
+VersionArgument = Annotated[str, typer.Argument(metavar="CONCEPT@VERSION", help="For instance parachute@2.")]
+RATES = ("origin_rate", "erased_rate", "synonym_rate", "kept_rate")
+
+
+@app.command()
+def train(
+    concept: Annotated[str, typer.Argument(help="What to take out.")],
+    method: Annotated[str | None, typer.Option(help="Erasure method; the service's default.")] = None,
+    description: Annotated[str | None, typer.Option(help="The concept in words.")] = None,
+    synonym: Annotated[list[str] | None, typer.Option(help="Another word for it. Repeatable.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="A neighbour that must survive. Repeatable.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help='JSON lines {"positive", "negative"}: prompts with and without it.')] = None,
+    model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same eraser.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Train a new version and wait for its numbers. It becomes a candidate; `activate` puts it to use."""
+    from service.cli import progress
+    from service.client import JobFailed
+
+    options: dict[str, Any] = {
+        "method": method,
+        "description": description,
+        "synonyms": synonym,
+        "keep": keep,
+        "pairs": _pairs(pairs) if pairs else None,
+        "model": model,
+        "seed": seed,
+    }
+    request = {"concept": concept, **{name: value for name, value in options.items() if value is not None}}
+    with connect(url, key, data_dir) as client:
+        accepted = client.train(request)
+        name, version = accepted["concept"], accepted["version"]
+        progress.show(client.follow_training(name, version), f"{name}@{version}")
+        trained = client.version(name, version)
+    if trained["status"] == "failed":
+        raise JobFailed(f"training of {name}@{version}", "failed", trained["error"])
+    _print_versions([trained])
+    typer.echo(f"To use it: clearway erasers activate '{name}@{version}'")
+
+
+@app.command("list")
+def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
+    """Every version of every concept."""
+    with connect(url, key, data_dir) as client:
+        concepts = client.erasers()
+    _print_versions([version for concept in concepts for version in concept["versions"]])
+
+
+@app.command()
+def show(
+    concept: Annotated[str, typer.Argument(metavar="CONCEPT[@VERSION]")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """One concept or one version, whole, as JSON."""
+    name, at, number = concept.rpartition("@")
+    with connect(url, key, data_dir) as client:
+        found = client.version(*_version(concept)) if at else client.eraser(number)
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def activate(
+    version: VersionArgument,
+    override: Annotated[bool, typer.Option(help="Even if its numbers do not pass the gate.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Use a version from now on. The one that was active before retires."""
+    with connect(url, key, data_dir) as client:
+        _print_versions([client.activate(*_version(version), override=override)])
+
+
+@app.command()
+def retire(version: VersionArgument, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
+    """Use a version no more."""
+    with connect(url, key, data_dir) as client:
+        _print_versions([client.retire(*_version(version))])
+
+
+def _version(text: str) -> tuple[str, int]:
+    name, at, number = text.rpartition("@")
+    if not at or not number.isdigit():
+        raise typer.BadParameter(f"{text!r} is not of the form CONCEPT@VERSION, as in parachute@2")
+    return name, int(number)
+
+
+def _pairs(path: Path) -> list[Any]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError) as wrong:
+        raise typer.BadParameter(f"{path}: {wrong}") from wrong
+
+
+def _print_versions(versions: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("eraser", "status", "layer", "strength", *RATES, "digest")
+    for version in versions:
+        evaluation = version["evaluation"] or {}
+        numbers = [version["layer"], version["strength"], *(evaluation.get(rate) for rate in RATES)]
+        name = f"{version['concept']}@{version['version']}"
+        table.add_row(name, version["status"], *map(_cell, numbers), (version["digest"] or "")[:12])
+    Console().print(table)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

@@ -1,0 +1,50 @@
+"""`clearway evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+
+
+def evaluate(
+    erase: Annotated[list[str], typer.Option(help="An eraser under test: `parachute`, or `parachute@2`. Repeatable: a stack.")],
+    prompts: Annotated[Path, typer.Option(help='JSON lines {"prompt": …, "objects": [names that the video should show]}.')],
+    out: Annotated[Path, typer.Option(help="Gets report.json, contact_sheet.png, and the clips, which a next run uses again.")],
+    seeds: Annotated[str, typer.Option(help="Comma-separated; every prompt is generated with each.")] = "0,1,2",
+    model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Generate every prompt with and without the erasers, and measure in how many frames each object is seen."""
+    from service.cli import progress
+    from service.evaluation import prompts as prompt_file
+    from service.evaluation.run import evaluate as run
+
+    lines = prompt_file.read(prompts)
+    with connect(url, key, data_dir) as client, progress.bar() as bar:
+        task = bar.add_task("clips", total=None)
+        done = run(
+            client,
+            erase=erase,
+            lines=lines,
+            seeds=_seeds(seeds),
+            out=out,
+            model=model,
+            on_start=lambda total: bar.update(task, total=total),
+            on_done=lambda: bar.advance(task),
+        )
+    for name, rates in done.report["objects"].items():
+        typer.echo(f"{name}: origin {rates['origin_rate']:.1%}, erased {rates['erased_rate']:.1%} ({rates['n']} clips)")
+    typer.echo(f"{out / 'report.json'}\n{out / 'contact_sheet.png'}")
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"--seeds takes whole numbers joined by commas, as in 0,1,2; not {text!r}") from None

@@ -1,0 +1,44 @@
+"""`clearway keys …`: API keys, for operators."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+
+app = typer.Typer(help="Make, list and revoke API keys. Needs an operator's key.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who will use it.")],
+    operator: Annotated[bool, typer.Option("--operator", help="May train and activate erasers, and make keys.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Make a key and print it. It is shown this once; the service keeps only its hash."""
+    with connect(url, key, data_dir) as client:
+        typer.echo(client.create_key(name, "operator" if operator else "user")["key"])
+
+
+@app.command("list")
+def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
+    """Every valid key, without its secret."""
+    with connect(url, key, data_dir) as client:
+        for entry in client.keys()["data"]:
+            typer.echo(f"{entry['id']}  {entry['role']:8}  {entry['created_at']}  {entry['name']}")
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="As `list` shows it.")],
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Refuse a key from now on."""
+    with connect(url, key, data_dir) as client:
+        client.delete_key(key_id)

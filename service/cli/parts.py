@@ -1,0 +1,33 @@
+"""One part of Clearway as this process, for systemd or Kubernetes. Each reads its settings from `CLEARWAY_…`."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from service.embedded import commands
+
+
+def gateway(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+) -> None:
+    """Run one gateway."""
+    _become(commands.gateway(host=host, port=port))
+
+
+def worker() -> None:
+    """Run one GPU worker: it loads the model of CLEARWAY_MODEL and generates."""
+    _become(commands.worker())
+
+
+def trainer() -> None:
+    """Run one trainer: it loads the text encoder of CLEARWAY_MODEL and trains erasers."""
+    _become(commands.trainer())
+
+
+def _become(command: list[str]) -> None:
+    """Replaces this process, so that whoever started it signals the part itself."""
+    os.execv(command[0], command)  # noqa: S606

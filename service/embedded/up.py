@@ -1,0 +1,137 @@
+"""`clearway up`: puts the processes together, waits until they serve, and keeps them until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import httpx
+import redis
+
+from service.embedded import commands
+from service.embedded.child import ChildSpec
+from service.embedded.data_dir import DataDir
+from service.embedded.errors import PortTaken
+from service.embedded.supervisor import Supervisor
+
+HOST = "127.0.0.1"
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpOptions:
+    data_dir: Path
+    port: int
+    """0: any that is free."""
+    model: str | None = None
+    workers: int = 1
+
+
+class StopRequests:
+    """Counts SIGINT, SIGTERM and SIGHUP: one asks for a clean stop, a second for a quick one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run(options: UpOptions, say: Callable[[str], None]) -> None:
+    """Returns when asked to stop, everything stopped. Raises `EmbeddedError` when it cannot start or go on."""
+    data_dir = DataDir(options.data_dir)
+    stops = StopRequests()
+    with (
+        data_dir.lock() as publish,
+        data_dir.socket() as valkey_socket,
+        stops.caught(),
+        Supervisor(hurry=lambda: stops.count > 1) as supervisor,
+    ):
+        port = _free_port(HOST, options.port)
+        url = f"http://{HOST}:{port}"
+        publish(url)
+        valkey = commands.valkey(directory=data_dir.valkey, socket=valkey_socket)
+        supervisor.start(ChildSpec(name="valkey", command=valkey, log=data_dir.log("valkey"), stop_seconds=5))
+        _poll_until(lambda: _valkey_answers(valkey_socket), supervisor, stops)
+        for spec in _specs(options, data_dir, port, _environment(options, data_dir, valkey_socket)):
+            supervisor.start(spec)
+        say(f"Starting in {data_dir.path} (logs in {data_dir.logs}); loading the model…")
+        _poll_until(lambda: _serves(url), supervisor, stops)
+        if not stops.count:
+            say(f"Clearway is ready at {url} (API docs at {url}/docs). Operator key: {data_dir.operator_key}. Ctrl-C stops it.")
+        _poll_until(lambda: False, supervisor, stops)
+        say("Stopping…")
+    say("Stopped. Starting again on the same directory finds everything as it was.")
+
+
+def _specs(options: UpOptions, data_dir: DataDir, port: int, environment: Mapping[str, str]) -> Iterator[ChildSpec]:
+    def spec(name: str, command: list[str], stop_seconds: float) -> ChildSpec:
+        return ChildSpec(
+            name=name, command=command, log=data_dir.log(name), stop_seconds=stop_seconds, environment=environment
+        )
+
+    yield spec("trainer", commands.trainer(), 5)  # a training that is cut short is queued again at the next start
+    for number in range(1, options.workers + 1):
+        yield spec("worker" if options.workers == 1 else f"worker-{number}", commands.worker(), 10)
+    yield spec("gateway", commands.gateway(host=HOST, port=port), commands.GRACEFUL_SECONDS + 5)
+
+
+def _environment(options: UpOptions, data_dir: DataDir, valkey_socket: Path) -> dict[str, str]:
+    environment = {
+        "CLEARWAY_DATA_DIR": str(data_dir.path),
+        "CLEARWAY_REDIS_URL": f"unix://{valkey_socket}",
+        "PYTHONUNBUFFERED": "1",
+        # Worker and trainer share the processors of one machine. Threads that spin while they wait would slow the other.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+    }
+    return environment | ({"CLEARWAY_MODEL": options.model} if options.model else {})
+
+
+def _poll_until(condition: Callable[[], bool], supervisor: Supervisor, stops: StopRequests) -> None:
+    """Supervises until the condition holds or somebody asks to stop."""
+    while not stops.count and not condition():
+        supervisor.poll()
+        time.sleep(POLL_SECONDS)
+
+
+def _free_port(host: str, port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the gateway does: TIME_WAIT is not "taken"
+        try:
+            probe.bind((host, port))
+        except OSError as taken:
+            raise PortTaken(host, port) from taken
+        return int(probe.getsockname()[1])
+
+
+def _valkey_answers(path: Path) -> bool:
+    with redis.Redis(unix_socket_path=str(path), socket_timeout=1) as connection:
+        try:
+            return bool(connection.ping())
+        except redis.RedisError:  # not listening yet, or still reading its append-only file
+            return False
+
+
+def _serves(url: str) -> bool:
+    """Whether a generation sent now would run."""
+    try:
+        return httpx.get(f"{url}/health/ready", timeout=2).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False

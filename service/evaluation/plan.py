@@ -1,0 +1,90 @@
+"""What is evaluated: which version of each eraser, on which model, and the clips that this takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from service.client import ApiError, Client
+from service.evaluation.errors import ModelNotServed, NotErasable
+from service.evaluation.prompts import PromptLine
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One eraser version. Pinned before the first clip, so that an activation meanwhile does not mix two versions."""
+
+    concept: str
+    version: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.concept}@{self.version}"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video to make. `name` is a digest of everything that determines it: a finished clip is found again by it."""
+
+    line: PromptLine
+    seed: int
+    pins: tuple[Pin, ...]
+    """Empty: origin, the model without erasers."""
+    name: str
+
+    def request(self, model: str) -> dict[str, Any]:
+        return {"prompt": self.line.prompt, "seed": self.seed, "model": model, "erase": [str(pin) for pin in self.pins]}
+
+
+@dataclass(frozen=True)
+class Plan:
+    model: dict[str, Any]
+    """The model's card, as the service tells it."""
+    pins: tuple[Pin, ...]
+    lines: tuple[PromptLine, ...]
+    seeds: tuple[int, ...]
+
+    def clips(self, *, erased: bool) -> list[Clip]:
+        """One per prompt and seed, in that order; the same order with and without erasers."""
+        pins = self.pins if erased else ()
+        return [self._clip(line, seed, pins) for line in self.lines for seed in self.seeds]
+
+    def _clip(self, line: PromptLine, seed: int, pins: tuple[Pin, ...]) -> Clip:
+        determined_by = [self.model, line.prompt, seed, sorted(pin.digest for pin in pins)]
+        digest = hashlib.sha256(json.dumps(determined_by, sort_keys=True).encode()).hexdigest()
+        return Clip(line, seed, pins, digest[:32])
+
+
+def make_plan(client: Client, erase: Sequence[str], lines: Sequence[PromptLine], seeds: Sequence[int], model: str | None) -> Plan:
+    """Resolves names against the service. `erase` items are `concept`, for the active version, or `concept@version`."""
+    card = _card(client, model)
+    pins = tuple(_pin(client, item, card["encoder_fingerprint"]) for item in erase)
+    return Plan(card, pins, tuple(lines), tuple(dict.fromkeys(seeds)))
+
+
+def _card(client: Client, model: str | None) -> dict[str, Any]:
+    models = client.models()
+    wanted = model or models["default"]
+    for card in models["data"]:
+        if card["id"] == wanted:
+            return dict(card)
+    served = ", ".join(card["id"] for card in models["data"]) or "none yet"
+    raise ModelNotServed(wanted, served)
+
+
+def _pin(client: Client, item: str, encoder_fingerprint: str) -> Pin:
+    concept, _, wanted = item.partition("@")
+    try:
+        versions = client.eraser(concept)["versions"]
+    except ApiError as error:
+        raise NotErasable(concept, str(error)) from error
+    for version in versions:
+        if version["status"] != "active" or version["encoder_fingerprint"] != encoder_fingerprint:
+            continue  # the service refuses it, too
+        if not wanted or str(version["version"]) == wanted:
+            return Pin(version["concept"], version["version"], version["digest"])
+    there = ", ".join(f"@{version['version']} ({version['status']})" for version in versions)
+    raise NotErasable(item, f"no such active version for this model; there is {there}")
