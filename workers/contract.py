@@ -9,6 +9,8 @@ The module does not validate requests of clients (`service.schemas` does) and kn
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -224,6 +226,13 @@ def eraser_key(digest: str, file_name: str) -> str:
 
 def model_key(model_id: str) -> str:
     return f"models/{model_id.replace('/', '--')}.json"
+
+
+def model_id(setting: str) -> str:
+    """The name of a model to clients, from the model setting: a directory goes by its own name, all else as it is."""
+    if not setting.startswith(("/", ".", "~")):
+        return setting
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", os.path.basename(os.path.abspath(os.path.expanduser(setting))))
 
 
 def rq_job_id(job_id: str, attempt: int) -> str:

@@ -1,0 +1,97 @@
+"""One attempt at one job while it runs: is it still wanted, is it still ours, does it still move?
+
+Two threads meet here. The one that runs the job passes stages and steps; the heartbeat thread renews the lease for as
+long as it does. A job that stands still for longer than a stage may take loses its lease, as if its worker had died: a hung
+GPU looks exactly like a dead one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pydantic import JsonValue
+
+from workers.contract import WorkerKind
+from workers.errors import Cancelled
+from workers.events import EventName, Events
+from workers.lease import Lease
+
+logger = logging.getLogger(__name__)
+
+MIN_SECONDS_BETWEEN_STEPS = 0.05
+"""Step events closer together are left out, but for the last: nobody reads twenty a second."""
+
+
+class Attempt:
+    def __init__(
+        self,
+        kind: WorkerKind,
+        *,
+        lease: Lease,
+        events: Events,
+        stage_timeout_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.kind = kind
+        self.lease = lease
+        self.job_id = lease.job_id
+        self.number = lease.attempt
+        self.stage_seconds: dict[str, float] = {}
+        self._events = events
+        self._stage_timeout_seconds = stage_timeout_seconds
+        self._clock = clock
+        self._cancelled = threading.Event()
+        self._stage = "start"
+        self._moved_at = clock()
+        self._said_step_at = float("-inf")
+
+    # --- The thread that runs the job -----------------------------------------------------------------------------
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """A part of the work. Its seconds are kept, also where it is entered more than once."""
+        self._move(name)
+        self.emit("stage", {"stage": name})
+        started = self._clock()
+        try:
+            yield
+        finally:
+            self.stage_seconds[name] = round(self.stage_seconds.get(name, 0.0) + self._clock() - started, 4)
+        self._move(name)
+
+    def step(self, step: int, total: int) -> None:
+        """Note progress within a stage; raise if the job is no longer wanted or no longer ours."""
+        self._move(self._stage)
+        now = self._clock()
+        if step == total or now - self._said_step_at >= MIN_SECONDS_BETWEEN_STEPS:
+            self._said_step_at = now
+            self.emit("step", {"stage": self._stage, "step": step, "total": total})
+
+    def emit(self, event: EventName, data: dict[str, JsonValue]) -> None:
+        self._events.emit(event, data)
+
+    def _move(self, stage: str) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled(f"cancelled during {self._stage}")
+        self.lease.check()
+        self._stage, self._moved_at = stage, self._clock()
+
+    # --- Other threads --------------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Ask for an end at the next step."""
+        self._cancelled.set()
+
+    def stalled(self) -> bool:
+        return self._clock() - self._moved_at > self._stage_timeout_seconds
+
+    def beat(self) -> None:
+        if self.stalled():
+            logger.error("job %s made no step in %s for %.0f s", self.job_id, self._stage, self._stage_timeout_seconds)
+            self.lease.abandon(f"no step in stage {self._stage!r} for {self._stage_timeout_seconds:.0f} s")
+        else:
+            self.lease.renew()

@@ -1,0 +1,88 @@
+"""What can go wrong in a worker.
+
+WorkerError
+├── Cancelled               the client asked for it
+├── LeaseLost               another attempt may run now; this one leaves no record
+│   └── LeaseRefused        another worker already held the job
+├── TaskRefused             the payload cannot be carried out as it is
+│   ├── InvalidTask           written by another version, or malformed
+│   ├── InvalidShape          sizes that this model cannot make
+│   ├── PromptTooLong         more tokens than the encoder takes
+│   └── InvalidPairs          training pairs that cannot teach the concept
+├── ErasureRefused          a requested erasure cannot be guaranteed
+│   ├── EraserUnavailable     not in the store
+│   ├── EraserCorrupt         not what was pinned
+│   ├── EraserIncompatible    made for another text encoder
+│   └── EraserInactive        hooked, and edited nothing
+├── ModelUnavailable        the model cannot be loaded, or is another one
+└── NotFinite               the model made NaN or infinite values
+
+None of them crosses a process: `workers.failures` turns each into a record with a code and a message.
+"""
+
+from __future__ import annotations
+
+
+class WorkerError(Exception):
+    """Base of the tree above. The message is for the client: what, the value, the cure."""
+
+
+class Cancelled(WorkerError):
+    pass
+
+
+class LeaseLost(WorkerError):
+    pass
+
+
+class LeaseRefused(LeaseLost):
+    pass
+
+
+class TaskRefused(WorkerError):
+    pass
+
+
+class InvalidTask(TaskRefused):
+    pass
+
+
+class InvalidShape(TaskRefused):
+    pass
+
+
+class PromptTooLong(TaskRefused):
+    def __init__(self, what: str, *, tokens: int, max_tokens: int) -> None:
+        super().__init__(f"the {what} has {tokens} tokens and this model takes {max_tokens}: shorten it")
+
+
+class InvalidPairs(TaskRefused):
+    pass
+
+
+class ErasureRefused(WorkerError):
+    pass
+
+
+class EraserUnavailable(ErasureRefused):
+    pass
+
+
+class EraserCorrupt(ErasureRefused):
+    pass
+
+
+class EraserIncompatible(ErasureRefused):
+    pass
+
+
+class EraserInactive(ErasureRefused):
+    pass
+
+
+class ModelUnavailable(WorkerError):
+    pass
+
+
+class NotFinite(WorkerError):
+    pass

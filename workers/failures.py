@@ -1,0 +1,99 @@
+"""From an exception to what the client is told. One table; the most special class that it has decides."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from redis.exceptions import RedisError
+from rq.timeouts import JobTimeoutException
+
+import erasers.errors as library
+from workers import artifacts, errors
+from workers.contract import FailureCode
+from workers.resident import Resident
+
+logger = logging.getLogger(__name__)
+
+
+class Rule(NamedTuple):
+    code: FailureCode
+    retryable: bool = False
+    """Whether another attempt may end differently."""
+    message: str | None = None
+    """What the client reads; None where the exception's own words are meant for it."""
+
+
+_INTERNAL = "something went wrong in the worker; its log has the details under the id of this job"
+_OUT_OF_MEMORY = "the model ran out of memory; ask for a smaller or shorter video"
+
+RULES: dict[type[BaseException], Rule] = {
+    errors.WorkerError: Rule("internal_error"),
+    errors.Cancelled: Rule("cancelled"),
+    errors.InvalidTask: Rule("internal_error"),
+    errors.InvalidShape: Rule("invalid_request"),
+    errors.PromptTooLong: Rule("prompt_too_long"),
+    errors.InvalidPairs: Rule("invalid_pairs"),
+    errors.EraserUnavailable: Rule("eraser_unavailable"),
+    errors.EraserCorrupt: Rule("eraser_corrupt"),
+    errors.EraserIncompatible: Rule("eraser_incompatible"),
+    errors.EraserInactive: Rule("eraser_inactive"),
+    errors.ModelUnavailable: Rule("model_unavailable"),
+    errors.NotFinite: Rule("internal_error"),
+    library.EraserError: Rule("internal_error"),
+    library.ConfigError: Rule("invalid_request"),
+    library.PairsError: Rule("invalid_pairs"),
+    library.ArtefactError: Rule("eraser_corrupt"),
+    library.DigestMismatch: Rule("eraser_corrupt"),
+    library.ArtefactInvalid: Rule("eraser_corrupt"),
+    library.EncoderError: Rule("eraser_incompatible"),
+    library.EncoderMismatch: Rule("eraser_incompatible"),
+    library.HookTargetMissing: Rule("eraser_incompatible"),
+    library.PromptTooLong: Rule("prompt_too_long"),
+    library.StackError: Rule("eraser_incompatible"),
+    library.CheckpointError: Rule("internal_error"),
+    artifacts.ArtifactError: Rule("internal_error", retryable=True, message=_INTERNAL),
+    JobTimeoutException: Rule("timeout", message="the job took longer than it may; ask for less, or raise the limit"),
+    torch.OutOfMemoryError: Rule("out_of_memory", retryable=True, message=_OUT_OF_MEMORY),
+    MemoryError: Rule("out_of_memory", retryable=True, message=_OUT_OF_MEMORY),
+    torch.AcceleratorError: Rule("internal_error", retryable=True, message=_INTERNAL),
+    RedisError: Rule("internal_error", retryable=True, message=_INTERNAL),
+    OSError: Rule("internal_error", retryable=True, message=_INTERNAL),
+    Exception: Rule("internal_error", message=_INTERNAL),
+}
+
+_CPU_OUT_OF_MEMORY = "DefaultCPUAllocator"  # torch raises a bare RuntimeError there
+
+
+@dataclass(frozen=True)
+class Failure:
+    code: FailureCode
+    message: str
+    retryable: bool
+    device_lost: bool = False
+
+
+def rule_for(kind: type[BaseException]) -> Rule:
+    return next(RULES[ancestor] for ancestor in kind.__mro__ if ancestor in RULES)
+
+
+def translate(error: Exception) -> Failure:
+    is_cpu_memory = isinstance(error, RuntimeError) and _CPU_OUT_OF_MEMORY in str(error)
+    rule = RULES[MemoryError] if is_cpu_memory else rule_for(type(error))
+    message = str(error) if rule.message is None else rule.message
+    return Failure(rule.code, message, rule.retryable, device_lost=isinstance(error, torch.AcceleratorError))
+
+
+def recover(here: Resident, failure: Failure) -> None:
+    """Leave the process fit for the next job, or see to it that there is no next job."""
+    if failure.code == "out_of_memory":
+        here.erasers.clear()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    if failure.device_lost:
+        logger.critical("the device reported an error that outlives the job; this process ends after it")
+        here.must_exit = True

@@ -1,0 +1,80 @@
+"""One generation, start to finish:
+
+    erasers ─▶ encode ─▶ denoise ─▶ decode ─▶ mp4 ─▶ store, and the receipt that makes it count
+
+Whatever goes wrong on the way raises; there is no path on which a requested eraser is left out and a video comes out.
+"""
+
+from __future__ import annotations
+
+from workers import memory
+from workers.attempt import Attempt
+from workers.contract import GenerationTask, ModelCard, Receipt, video_key
+from workers.errors import InvalidShape, ModelUnavailable, NotFinite
+from workers.pipelines.base import Frames, Shape
+from workers.receipts import eraser_uses, make_receipt
+from workers.resident import Resident
+from workers.video import encode_mp4
+
+
+def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
+    """Store the video and return its receipt, which the caller writes last."""
+    pipeline = here.pipeline
+    shape = check_shape(task, pipeline.card())
+    memory.reset_peak(pipeline.device)
+    with attempt.stage("erasers"):
+        stack = here.erasers.stack(task.erase)
+    with attempt.stage("encode"):
+        conditioning = pipeline.encode(task.prompt, task.negative_prompt, stack)
+        uses = eraser_uses(task.erase, conditioning.uses)
+    with attempt.stage("denoise"):
+        latents = pipeline.denoise([conditioning], [task.seed], shape, attempt.step)
+    with attempt.stage("decode"):
+        frames = _whole(pipeline.decode(latents), shape)
+    with attempt.stage("mp4"):
+        metadata = {"comment": f"clearway generation {task.id}", "clearway_id": task.id, "synthetic": "true"}
+        video = encode_mp4(frames, frames_per_second=task.frames_per_second, metadata=metadata)
+    with attempt.stage("store"):
+        here.store.put(video_key(task.id, task.attempt), video)
+    return make_receipt(
+        task,
+        fingerprint=pipeline.fingerprint,
+        uses=uses,
+        video=video,
+        stage_seconds=attempt.stage_seconds,
+        peak_memory_bytes=memory.peak_bytes(pipeline.device),
+        worker=here.name,
+    )
+
+
+def check_shape(task: GenerationTask, card: ModelCard) -> Shape:
+    """The gateway checks the same against the card it knows; a worker trusts only the model it holds."""
+    if task.model != card.id:
+        raise ModelUnavailable(f"the task is for the model {task.model!r}; this worker holds {card.id!r}")
+    for name, size in (("width", task.width), ("height", task.height)):
+        if size % card.size_multiple or not card.min_size <= size <= card.max_size:
+            raise InvalidShape(
+                f"{name} must be a multiple of {card.size_multiple} from {card.min_size} to {card.max_size}, got {size}"
+            )
+    frames, offset = task.num_frames, card.frames_offset
+    if not 1 <= frames <= card.max_frames or (frames - offset) % card.frames_multiple:
+        rule = f"a multiple of {card.frames_multiple}" + (f" plus {offset}" if offset else "")
+        raise InvalidShape(f"num_frames must be {rule}, at most {card.max_frames}, got {frames}")
+    if not 1 <= task.num_inference_steps <= card.max_steps:
+        raise InvalidShape(f"num_inference_steps must be from 1 to {card.max_steps}, got {task.num_inference_steps}")
+    if task.frames_per_second < 1:
+        raise InvalidShape(f"frames_per_second must be at least 1, got {task.frames_per_second}")
+    return Shape(
+        width=task.width,
+        height=task.height,
+        num_frames=frames,
+        num_inference_steps=task.num_inference_steps,
+        guidance_scale=task.guidance_scale,
+    )
+
+
+def _whole(frames: Frames, shape: Shape) -> Frames:
+    wanted = (shape.num_frames, shape.height, shape.width, 3)
+    if frames.shape != wanted:
+        raise NotFinite(f"the model made frames of shape {frames.shape} where {wanted} was asked for")
+    return frames

@@ -1,0 +1,11 @@
+"""`python -m workers.gpu_worker`: holds a video model and generates with it."""
+
+from __future__ import annotations
+
+import sys
+
+from workers.process import run
+from workers.settings import WorkerSettings
+
+if __name__ == "__main__":
+    sys.exit(run("generate", WorkerSettings()))

@@ -1,0 +1,46 @@
+"""The text encoder of a diffusers directory, its tokenizer, and the fingerprint that erasers are bound to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from erasers.encoders import fingerprint
+from workers.errors import ModelUnavailable
+from workers.pipelines.index import ModelIndex
+from workers.pipelines.placement import Placement
+
+ENCODER_CLASSES = ("UMT5EncoderModel", "T5EncoderModel")
+TOKENIZER_CLASSES = ("T5Tokenizer", "T5TokenizerFast", "PreTrainedTokenizerFast", "AutoTokenizer", "TokenizersBackend")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    text_encoder: torch.nn.Module
+    tokenizer: Any
+    fingerprint: str
+
+
+def load_encoder(directory: Path, index: ModelIndex, placement: Placement) -> Encoder:
+    """Load in float32, take the fingerprint, then move to the device and the precision it runs in.
+
+    So the same files have the same fingerprint on a CPU in float32 and on a GPU in bfloat16; it is also what a user of the
+    library gets from `WanPipeline.from_pretrained(directory)` without further ado.
+    """
+    text_encoder = _class(index, "text_encoder", ENCODER_CLASSES).from_pretrained(
+        directory / "text_encoder", dtype=torch.float32, use_safetensors=True, local_files_only=True
+    )
+    tokenizer = _class(index, "tokenizer", TOKENIZER_CLASSES).from_pretrained(directory / "tokenizer", local_files_only=True)
+    identity = fingerprint(text_encoder, tokenizer)
+    return Encoder(text_encoder.eval().requires_grad_(False).to(placement.device, placement.encoder_dtype), tokenizer, identity)
+
+
+def _class(index: ModelIndex, component: str, known: tuple[str, ...]) -> Any:
+    name = index.components[component]
+    if name not in known:
+        raise ModelUnavailable(f"the model's {component} is a {name}; this version knows {', '.join(known)}")
+    return getattr(transformers, name)

@@ -1,0 +1,53 @@
+"""The composition root of both worker processes: settings → connections → model → worker."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from workers import connection
+from workers.artifacts import open_store
+from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, WorkerKind, model_id, model_key
+from workers.eraser_cache import EraserCache
+from workers.errors import ModelUnavailable
+from workers.pipelines.load import load_pipeline
+from workers.presence import Presence, new_worker_name
+from workers.resident import Resident, install
+from workers.runtime import ResidentWorker
+from workers.settings import WorkerSettings
+from workers.ticker import ticking
+
+logger = logging.getLogger(__name__)
+
+_QUEUES: dict[WorkerKind, str] = {"generate": GENERATE_QUEUE, "train": TRAIN_QUEUE}
+MODEL_UNAVAILABLE_EXIT_CODE = 3
+
+
+def run(kind: WorkerKind, settings: WorkerSettings) -> int:
+    """Load the model, then work until asked to stop. Returns the exit code."""
+    _log_to_stderr(settings)
+    redis_url = settings.redis_url.get_secret_value()
+    queue_redis, redis = connection.patient(redis_url), connection.brisk(redis_url)
+    connection.wait_until_up(redis)
+    presence = Presence(redis, name=new_worker_name(kind), kind=kind, model=model_id(settings.model))
+    try:
+        with ticking("loading", presence.show, every_seconds=settings.heartbeat_seconds):
+            pipeline = load_pipeline(settings, encoder_in_float32=kind == "train")
+    except ModelUnavailable as error:
+        logger.critical("%s", error)
+        presence.leave()
+        return MODEL_UNAVAILABLE_EXIT_CODE
+    store = open_store(settings.artifacts_url)
+    store.put(model_key(pipeline.card().id), pipeline.card().model_dump_json(indent=2).encode())
+    cache = EraserCache(store, fingerprint=pipeline.fingerprint, max_bytes=settings.eraser_cache_bytes)
+    resident = Resident(
+        kind=kind, settings=settings, redis=redis, store=store, pipeline=pipeline, erasers=cache, presence=presence
+    )
+    install(resident)
+    return ResidentWorker(_QUEUES[kind], connection=queue_redis, resident=resident).run()
+
+
+def _log_to_stderr(settings: WorkerSettings) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )

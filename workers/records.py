@@ -1,0 +1,41 @@
+"""The terminal records of one attempt in the store. The first one written counts; nothing is written after it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from workers.artifacts import ArtifactStore
+from workers.contract import (
+    FailureRecord,
+    Record,
+    WorkerKind,
+    failure_key,
+    receipt_key,
+    training_result_key,
+)
+
+
+class Records:
+    def __init__(self, store: ArtifactStore, *, kind: WorkerKind, job_id: str, attempt: int) -> None:
+        self._store = store
+        self._success = (receipt_key if kind == "generate" else training_result_key)(job_id, attempt)
+        self._failure = failure_key(kind, job_id, attempt)
+
+    def settled(self) -> bool:
+        return self._store.exists(self._success) or self._store.exists(self._failure)
+
+    def succeed(self, record: Record) -> None:
+        """Everything that the record speaks of must be in the store already."""
+        self._store.put(self._success, _bytes(record))
+
+    def fail(self, record: FailureRecord) -> None:
+        self._store.put(self._failure, _bytes(record))
+
+
+def utc_now() -> str:
+    """ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _bytes(record: Record) -> bytes:
+    return record.model_dump_json(indent=2).encode() + b"\n"

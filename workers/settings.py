@@ -1,0 +1,61 @@
+"""Settings of a worker process, read once from the environment (`CLEARWAY_…`), validated, frozen and passed down.
+
+Workers have no database address: what they need to know comes in the payload, and what they find out goes to the store.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Device = Literal["auto", "cpu", "cuda"]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class WorkerSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="CLEARWAY_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(default=Path("clearway-data"), description="Everything embedded lives here.")
+    redis_url: SecretStr = Field(
+        default=SecretStr(""), description="Redis or Valkey; default the embedded one at <data-dir>/valkey.sock."
+    )
+    artifacts_url: str = Field(default="", description="Artifact store; default the directory <data-dir>/artifacts.")
+    log_level: LogLevel = "INFO"
+
+    model: str = Field(
+        default="miniature",
+        min_length=1,
+        description="`miniature`, a Hugging Face id, or a local diffusers directory (starting with '/', '.' or '~').",
+    )
+    model_revision: str | None = Field(default=None, description="Commit of a Hugging Face model; set it in production.")
+    model_download: bool = Field(
+        default=False, description="Whether a Hugging Face model may be downloaded when it is not cached."
+    )
+    device: Device = Field(default="auto", description="auto: CUDA where there is one, else the CPU.")
+    dtype: DType = Field(default="auto", description="auto: bfloat16 on CUDA, float32 on the CPU.")
+
+    eraser_cache_bytes: int = Field(default=4 << 30, ge=0, description="Verified erasers kept in memory between requests.")
+    lease_seconds: float = Field(default=10.0, gt=2, description="A worker silent for longer has lost its job.")
+    heartbeat_seconds: float = Field(default=1.0, gt=0, description="Pause between two renewals of a lease.")
+    stage_timeout_seconds: float = Field(
+        default=900.0, gt=0, description="A job that makes no step for longer is hung: its lease is no longer renewed."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_addresses(cls, values: dict[str, object]) -> dict[str, object]:
+        data_dir = Path(str(values.get("data_dir") or "clearway-data")).absolute()
+        defaults = {"redis_url": f"unix://{data_dir / 'valkey.sock'}", "artifacts_url": str(data_dir / "artifacts")}
+        return {**values, "data_dir": data_dir, **{name: values.get(name) or value for name, value in defaults.items()}}
+
+    @model_validator(mode="after")
+    def _check(self) -> WorkerSettings:
+        if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("CLEARWAY_REDIS_URL must start with redis://, rediss:// or unix://")
+        if self.heartbeat_seconds * 3 > self.lease_seconds:
+            raise ValueError("CLEARWAY_LEASE_SECONDS must leave room for three heartbeats of CLEARWAY_HEARTBEAT_SECONDS")
+        return self

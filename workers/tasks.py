@@ -1,0 +1,100 @@
+"""The functions that the queue names. Each runs one attempt to its terminal record and returns; whether there is another
+attempt is the gateway's decision, so nothing here is left to the queue's own failure handling.
+
+    take the lease ─▶ payload → task ─▶ work ─▶ receipt | failure ─▶ hint ─▶ release
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from workers import failures, generation, training
+from workers.attempt import Attempt
+from workers.contract import FailureRecord, GenerationTask, Identifier, Record, TrainingTask, WorkerKind
+from workers.errors import InvalidTask, LeaseLost, LeaseRefused
+from workers.events import hint_settled
+from workers.records import Records, utc_now
+from workers.resident import Resident, resident
+
+logger = logging.getLogger(__name__)
+
+Task = TypeVar("Task", bound=Record)
+
+
+class _Ticket(BaseModel):
+    """The part of a payload that is needed to say that the rest cannot be understood."""
+
+    model_config = ConfigDict(extra="ignore")
+    id: Identifier
+    attempt: int
+
+
+def generate(payload: dict[str, Any]) -> None:
+    _run("generate", payload, GenerationTask, generation.generate)
+
+
+def train(payload: dict[str, Any]) -> None:
+    _run("train", payload, TrainingTask, training.train)
+
+
+def _run(
+    kind: WorkerKind, payload: dict[str, Any], schema: type[Task], work: Callable[[Resident, Task, Attempt], Record]
+) -> None:
+    here, ticket = resident(), _Ticket.model_validate(payload)
+    records = Records(here.store, kind=kind, job_id=ticket.id, attempt=ticket.attempt)
+    if records.settled():
+        logger.warning("job %s attempt %d was delivered again after it had settled", ticket.id, ticket.attempt)
+        return
+    try:
+        with here.attempt(ticket.id, ticket.attempt) as attempt:
+            attempt.emit("started", {"attempt": attempt.number, "worker": here.name})
+            try:
+                success = work(here, _parse(payload, schema), attempt)
+                attempt.lease.verify()
+                records.succeed(success)
+                attempt.emit("finished", {"seconds": attempt.stage_seconds})
+            except LeaseLost:
+                raise
+            except Exception as error:  # noqa: BLE001 the border: every exception becomes a record
+                _fail(here, attempt, records, error)
+            hint_settled(here.redis, kind=kind, job_id=attempt.job_id, attempt=attempt.number)
+    except LeaseRefused as refused:
+        logger.warning("not run: %s", refused)
+    except LeaseLost as lost:
+        logger.error("nothing published: %s", lost)
+
+
+def _parse(payload: dict[str, Any], schema: type[Task]) -> Task:
+    try:
+        return schema.model_validate(payload)
+    except ValidationError as error:
+        raise InvalidTask(
+            f"this worker does not understand the task; gateway and workers must be of one version: {error}"
+        ) from error
+
+
+def _fail(here: Resident, attempt: Attempt, records: Records, error: Exception) -> None:
+    if records.settled():  # interrupted after the receipt, which counts
+        logger.exception("job %s attempt %d had succeeded before this", attempt.job_id, attempt.number, exc_info=error)
+        return
+    failure = failures.translate(error)
+    logger.error("job %s attempt %d: %s", attempt.job_id, attempt.number, failure.code, exc_info=error)
+    failures.recover(here, failure)
+    attempt.lease.verify()
+    records.fail(
+        FailureRecord(
+            id=attempt.job_id,
+            attempt=attempt.number,
+            code=failure.code,
+            message=failure.message,
+            retryable=failure.retryable,
+            worker=here.name,
+            created_at=utc_now(),
+        )
+    )
+    event = "cancelled" if failure.code == "cancelled" else "failed"
+    attempt.emit(event, {"code": failure.code, "message": failure.message, "retryable": failure.retryable})

@@ -1,0 +1,11 @@
+"""`python -m workers.trainer`: trains and evaluates erasers. A process and a queue of its own, so that no generation waits for it."""
+
+from __future__ import annotations
+
+import sys
+
+from workers.process import run
+from workers.settings import WorkerSettings
+
+if __name__ == "__main__":
+    sys.exit(run("train", WorkerSettings()))
