@@ -122,6 +122,9 @@ class Client:
 
     # operators
 
+    def ready(self) -> JsonObject:
+        return self._json("GET", "/health/ready")
+
     def models(self) -> JsonObject:
         return self._json("GET", "/models")
 

@@ -27,4 +27,4 @@ app.command("trainer")(parts.trainer)
 
 def main() -> None:
     with expected_failures():
-        app()
+        app(prog_name="clearway")

@@ -31,7 +31,7 @@ def train(
     data_dir: DataDirOption = None,
 ) -> None:
     """Train a new version and wait for its numbers. It becomes a candidate; `activate` puts it to use."""
-    from service.cli import progress
+    from service import terminal
     from service.client import JobFailed
 
     options: dict[str, Any] = {
@@ -47,7 +47,7 @@ def train(
     with connect(url, key, data_dir) as client:
         accepted = client.train(request)
         name, version = accepted["concept"], accepted["version"]
-        progress.show(client.follow_training(name, version), f"{name}@{version}")
+        terminal.show(client.follow_training(name, version), f"{name}@{version}")
         trained = client.version(name, version)
     if trained["status"] == "failed":
         raise JobFailed(f"training of {name}@{version}", "failed", trained["error"])
@@ -71,9 +71,8 @@ def show(
     data_dir: DataDirOption = None,
 ) -> None:
     """One concept or one version, whole, as JSON."""
-    name, at, number = concept.rpartition("@")
     with connect(url, key, data_dir) as client:
-        found = client.version(*_version(concept)) if at else client.eraser(number)
+        found = client.version(*_version(concept)) if "@" in concept else client.eraser(concept)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 

@@ -21,12 +21,12 @@ def evaluate(
     data_dir: DataDirOption = None,
 ) -> None:
     """Generate every prompt with and without the erasers, and measure in how many frames each object is seen."""
-    from service.cli import progress
+    from service import terminal
     from service.evaluation import prompts as prompt_file
     from service.evaluation.run import evaluate as run
 
     lines = prompt_file.read(prompts)
-    with connect(url, key, data_dir) as client, progress.bar() as bar:
+    with connect(url, key, data_dir) as client, terminal.bar() as bar:
         task = bar.add_task("clips", total=None)
         done = run(
             client,

@@ -13,7 +13,9 @@ from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
 def generate(
     prompt: Annotated[str, typer.Argument(help="What the video shows.")],
     out: Annotated[Path, typer.Option(help="Where the MP4 goes.", dir_okay=False)],
-    erase: Annotated[list[str] | None, typer.Option(help="A concept to take out: `parachute`, or `parachute@2`. Repeatable.")] = None,
+    erase: Annotated[
+        list[str] | None, typer.Option(help="A concept to take out: `parachute`, or `parachute@2`. Repeatable.")
+    ] = None,
     negative: Annotated[str | None, typer.Option(help="Negative prompt.")] = None,
     model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same video.")] = None,
@@ -27,7 +29,7 @@ def generate(
     data_dir: DataDirOption = None,
 ) -> None:
     """Generate a video without the concepts named by --erase. Ctrl-C cancels it."""
-    from service.cli import progress
+    from service import terminal
     from service.client import JobFailed
 
     options: dict[str, Any] = {
@@ -44,7 +46,7 @@ def generate(
     with connect(url, key, data_dir) as client:
         generation_id = client.generate(request)["id"]
         try:
-            progress.show(client.follow_generation(generation_id), generation_id)
+            terminal.show(client.follow_generation(generation_id), generation_id)
         except KeyboardInterrupt:
             client.cancel(generation_id)
             raise

@@ -10,9 +10,12 @@ import typer
 
 def up(
     data_dir: Annotated[
-        Path, typer.Option("--data-dir", envvar="CLEARWAY_DATA_DIR", help="Database, videos, erasers, keys and logs; made if missing.")
+        Path,
+        typer.Option("--data-dir", envvar="CLEARWAY_DATA_DIR", help="Database, videos, erasers, keys and logs; made if missing."),
     ] = Path("clearway-data"),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the gateway on 127.0.0.1; 0 takes any that is free.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the gateway on 127.0.0.1; 0 takes any that is free.")
+    ] = 8000,
     model: Annotated[
         str | None, typer.Option(envvar="CLEARWAY_MODEL", help="`miniature`, a Hugging Face id, or a local diffusers directory.")
     ] = None,

@@ -19,13 +19,13 @@ LOG_LINES_SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ChildSpec:
-    """What to run. `stop_seconds` is the time between asking it to stop and killing it."""
+    """What to run. `environment` is all it gets; `stop_seconds` is the time between asking it to stop and killing it."""
 
     name: str
     command: list[str]
     log: Path
     stop_seconds: float
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(repr=False)
 
 
 class Child:
@@ -40,7 +40,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **spec.environment},
+                env=dict(spec.environment),
                 start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone, which stops all in order
                 preexec_fn=_dies_with(os.getpid()),
             )

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -67,10 +67,10 @@ def run(options: UpOptions, say: Callable[[str], None]) -> None:
         port = _free_port(HOST, options.port)
         url = f"http://{HOST}:{port}"
         publish(url)
-        valkey = commands.valkey(directory=data_dir.valkey, socket=valkey_socket)
-        supervisor.start(ChildSpec(name="valkey", command=valkey, log=data_dir.log("valkey"), stop_seconds=5))
+        queue, *rest = _specs(options, data_dir, port, valkey_socket)
+        supervisor.start(queue)
         _poll_until(lambda: _valkey_answers(valkey_socket), supervisor, stops)
-        for spec in _specs(options, data_dir, port, _environment(options, data_dir, valkey_socket)):
+        for spec in rest:
             supervisor.start(spec)
         say(f"Starting in {data_dir.path} (logs in {data_dir.logs}); loading the model…")
         _poll_until(lambda: _serves(url), supervisor, stops)
@@ -81,12 +81,14 @@ def run(options: UpOptions, say: Callable[[str], None]) -> None:
     say("Stopped. Starting again on the same directory finds everything as it was.")
 
 
-def _specs(options: UpOptions, data_dir: DataDir, port: int, environment: Mapping[str, str]) -> Iterator[ChildSpec]:
-    def spec(name: str, command: list[str], stop_seconds: float) -> ChildSpec:
-        return ChildSpec(
-            name=name, command=command, log=data_dir.log(name), stop_seconds=stop_seconds, environment=environment
-        )
+def _specs(options: UpOptions, data_dir: DataDir, port: int, valkey_socket: Path) -> Iterator[ChildSpec]:
+    """In the order in which they start; they stop in the opposite order."""
+    environment = _environment(options, data_dir, valkey_socket)
 
+    def spec(name: str, command: list[str], stop_seconds: float) -> ChildSpec:
+        return ChildSpec(name=name, command=command, log=data_dir.log(name), stop_seconds=stop_seconds, environment=environment)
+
+    yield spec("valkey", commands.valkey(directory=data_dir.valkey, socket=valkey_socket), 5)
     yield spec("trainer", commands.trainer(), 5)  # a training that is cut short is queued again at the next start
     for number in range(1, options.workers + 1):
         yield spec("worker" if options.workers == 1 else f"worker-{number}", commands.worker(), 10)
@@ -95,11 +97,11 @@ def _specs(options: UpOptions, data_dir: DataDir, port: int, environment: Mappin
 
 def _environment(options: UpOptions, data_dir: DataDir, valkey_socket: Path) -> dict[str, str]:
     environment = {
+        "OMP_WAIT_POLICY": "PASSIVE",  # worker and trainer share processors: threads that spin while they wait slow the other
+        **os.environ,
         "CLEARWAY_DATA_DIR": str(data_dir.path),
         "CLEARWAY_REDIS_URL": f"unix://{valkey_socket}",
         "PYTHONUNBUFFERED": "1",
-        # Worker and trainer share the processors of one machine. Threads that spin while they wait would slow the other.
-        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
     return environment | ({"CLEARWAY_MODEL": options.model} if options.model else {})
 

@@ -42,7 +42,7 @@ def _parse(line: str) -> PromptLine:
     try:
         value = json.loads(line)
     except json.JSONDecodeError as wrong:
-        raise ValueError(f"not JSON: {wrong}") from wrong
+        raise ValueError(f"not JSON: {wrong.msg} at column {wrong.colno}") from wrong
     if not isinstance(value, dict):
         raise ValueError(f"a JSON object is needed, not {type(value).__name__}")
     if unknown := sorted(value.keys() - {"prompt", "objects"}):

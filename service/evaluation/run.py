@@ -25,6 +25,11 @@ class Evaluation:
     origin: Sequence[Clip]
     erased: Sequence[Clip]
     store: ClipStore
+    stills: Path
+
+    def still(self, clip: Clip) -> Path:
+        """The middle frame of a clip, as PNG."""
+        return self.stills / f"{clip.name}.png"
 
 
 def evaluate(
@@ -45,19 +50,23 @@ def evaluate(
     names = canonical_names(word for line in lines for word in line.objects)  # before hours of generating, not after
     plan = make_plan(client, erase, lines, seeds, model)
     origin, erased = plan.clips(erased=False), plan.clips(erased=True)
-    store = ClipStore(out / "clips")
-    clips = [*origin, *erased]
+    clips, store, stills = [*origin, *erased], ClipStore(out / "clips"), out / "stills"
     on_start(len(clips))
     make_clips(client, plan.model["id"], clips, store, on_done)
-    seen = detect([store.video(clip) for clip in clips], sorted(set(names.values())), stills=out / "stills")
+    seen = detect([store.video(clip) for clip in clips], sorted(set(names.values())), stills=stills)
     report = make_report(plan, names, seen[: len(origin)], seen[len(origin) :])
+    evaluation = Evaluation(report, origin, erased, store, stills)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    _draw(plan, origin, erased, out)
-    return Evaluation(report, origin, erased, store)
+    _draw(plan, evaluation, out / "contact_sheet.png")
+    return evaluation
 
 
-def _draw(plan: Plan, origin: Sequence[Clip], erased: Sequence[Clip], out: Path) -> None:
-    pairs = [out / "stills" / f"{clip.name}.png" for both in zip(origin, erased, strict=True) for clip in both]
-    per_row = 2 * len(plan.seeds)
-    rows = [Row(line.prompt, pairs[index * per_row : (index + 1) * per_row]) for index, line in enumerate(plan.lines)]
-    draw_sheet(rows, out / "contact_sheet.png", heading=f"erased: {', '.join(map(str, plan.pins))}; seeds {plan.seeds}")
+def _draw(plan: Plan, evaluation: Evaluation, out: Path) -> None:
+    """A row a prompt: clips come prompt by prompt, and for each prompt seed by seed."""
+    pairs = list(zip(evaluation.origin, evaluation.erased, strict=True))
+    per_line = len(plan.seeds)
+    rows = [
+        Row(line.prompt, [evaluation.still(clip) for pair in pairs[index * per_line : (index + 1) * per_line] for clip in pair])
+        for index, line in enumerate(plan.lines)
+    ]
+    draw_sheet(rows, out, heading=f"erased: {', '.join(map(str, plan.pins))}; seeds {', '.join(map(str, plan.seeds))}")

@@ -1,0 +1,5 @@
+"""`python -m service` is `clearway`."""
+
+from service.cli import main
+
+main()

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.evaluation import prompts
+from service.evaluation.errors import PromptFileError
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_any_prompt_with_its_objects_is_read(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        '{"prompt": "Zwei Fallschirme über dem Meer", "objects": ["Parachute", "parachute "]}\n\n'
+        '{"prompt": "x", "objects": []}\n',
+    )
+    assert prompts.read(path) == [
+        prompts.PromptLine("Zwei Fallschirme über dem Meer", ("parachute",)),
+        prompts.PromptLine("x", ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("a parachute", "not JSON"),
+        ('["a parachute"]', "a JSON object is needed, not list"),
+        ('{"objects": ["cat"]}', '"prompt" must be a text'),
+        ('{"prompt": "  ", "objects": ["cat"]}', '"prompt" must be a text'),
+        ('{"prompt": "a cat", "objects": "cat"}', '"objects" must be a list of names'),
+        ('{"prompt": "a cat", "objects": [1]}', '"objects" must be a list of names'),
+        ('{"prompt": "a cat"}', '"objects" must be a list of names'),
+        ('{"prompt": "a cat", "objects": ["cat"], "object": "cat"}', "unknown field object"),
+    ],
+)
+def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str, why: str) -> None:
+    good = '{"prompt": "a cat", "objects": ["cat"]}'
+    with pytest.raises(PromptFileError) as refused:
+        prompts.read(write(tmp_path, f"{good}\n{good}\n{line}\n{good}\n"))
+    assert f"line 3: {why}" in str(refused.value)
+    assert "line 1" not in str(refused.value)
+
+
+def test_all_bad_lines_are_counted_and_the_first_are_shown(tmp_path: Path) -> None:
+    with pytest.raises(PromptFileError, match="… and 3 more"):
+        prompts.read(write(tmp_path, "x\n" * 8))
+
+
+def test_a_file_without_prompts_and_one_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PromptFileError, match="there is no prompt in it"):
+        prompts.read(write(tmp_path, "\n\n"))
+    with pytest.raises(PromptFileError, match="No such file"):
+        prompts.read(tmp_path / "absent.jsonl")

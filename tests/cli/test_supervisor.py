@@ -1,0 +1,134 @@
+"""Supervision of real processes: restarts, the end of patience, clean stops, and no orphans."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.embedded.child import ChildSpec
+from service.embedded.errors import ChildKeepsDying
+from service.embedded.supervisor import MAX_FAILURES, Supervisor
+
+
+def spec(tmp_path: Path, code: str, *, name: str = "child", stop_seconds: float = 5) -> ChildSpec:
+    return ChildSpec(
+        name=name,
+        command=[sys.executable, "-c", textwrap.dedent(code)],
+        log=tmp_path / f"{name}.log",
+        stop_seconds=stop_seconds,
+        environment=os.environ,
+    )
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+
+
+def test_what_ends_is_started_again(tmp_path: Path) -> None:
+    with Supervisor() as supervisor:
+        first = supervisor.start(spec(tmp_path, SLEEP)).pid
+        assert eventually(lambda: "up" in (tmp_path / "child.log").read_text())
+        os.kill(first, signal.SIGKILL)
+
+        def started_twice() -> bool:
+            supervisor.poll()
+            return (tmp_path / "child.log").read_text().count("up") == 2
+
+        assert eventually(started_twice)
+    assert not alive(first)
+
+
+def test_patience_ends_and_the_log_tells_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.embedded.supervisor.FIRST_PAUSE_SECONDS", 0.01)
+    with Supervisor() as supervisor:
+        supervisor.start(spec(tmp_path, "import sys; sys.exit('no model at /nowhere')"))
+        with pytest.raises(ChildKeepsDying, match="no model at /nowhere") as given_up:
+            eventually(lambda: bool(supervisor.poll()))
+    assert f"{MAX_FAILURES} times" in str(given_up.value)
+
+
+def test_children_are_asked_to_stop_last_started_first(tmp_path: Path) -> None:
+    ends = tmp_path / "ends"
+    code = """
+        import signal, sys
+        def end(*_):
+            open({ends!r}, "a").write({name!r} + " ")
+            sys.exit()
+        signal.signal(signal.SIGTERM, end)
+        print("up", flush=True)
+        signal.pause()
+    """
+    with Supervisor() as supervisor:
+        for name in ("first", "second", "third"):
+            supervisor.start(spec(tmp_path, code.format(ends=str(ends), name=name), name=name))
+            assert eventually(lambda log=tmp_path / f"{name}.log": "up" in log.read_text())
+    assert ends.read_text().split() == ["third", "second", "first"]
+
+
+def test_a_deaf_child_is_killed_with_what_it_started(tmp_path: Path) -> None:
+    code = """
+        import signal, subprocess, sys, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid, flush=True)
+        time.sleep(60)
+    """
+    with Supervisor() as supervisor:
+        child = supervisor.start(spec(tmp_path, code, stop_seconds=0.5))
+        assert eventually(lambda: (tmp_path / "child.log").read_text().endswith("\n"))
+        grandchild = int((tmp_path / "child.log").read_text())
+        assert alive(grandchild)
+    assert not alive(child.pid)
+    assert eventually(lambda: not alive(grandchild))
+
+
+def test_a_second_request_to_stop_does_not_wait(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    with Supervisor(hurry=lambda: True) as supervisor:
+        supervisor.start(spec(tmp_path, code, stop_seconds=60))
+        assert eventually(lambda: "up" in (tmp_path / "child.log").read_text())
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of their parent's death")
+def test_children_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
+    code = f"""
+        import os, time
+        from pathlib import Path
+        from service.embedded.child import Child, ChildSpec
+        import sys
+        child = Child(ChildSpec(name="child", command=[sys.executable, "-c", "import time; time.sleep(60)"],
+                                log=Path({str(tmp_path / "inner.log")!r}), stop_seconds=1, environment=os.environ))
+        print(child.pid, flush=True)
+        time.sleep(60)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        child = int(supervisor.stdout.readline())
+        assert alive(child)
+        supervisor.kill()
+    assert eventually(lambda: not alive(child))
