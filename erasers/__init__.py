@@ -1,0 +1,65 @@
+"""Take a concept out of what a frozen text encoder says.
+
+    eraser = erasers.train(pipe.text_encoder, pipe.tokenizer, pairs)
+    with erasers.attach(pipe.text_encoder, [eraser]):
+        video = pipe("a parachute over the dunes")
+
+Names are loaded on first use (PEP 562), so that `erasers.artefact` and `erasers.pairs` can be imported without torch.
+The library is handed a module and a tokenizer; it loads no models, knows no pipelines, queues or servers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from erasers.concepts import Concept
+    from erasers.encoders import fingerprint
+    from erasers.eraser import Eraser, load
+    from erasers.errors import EraserError
+    from erasers.evaluate import evaluate_embeddings
+    from erasers.methods.clear_config import ClearConfig
+    from erasers.pairs import Pairs
+    from erasers.stack import Handle, Use, attach
+    from erasers.training import train
+
+_HOME = {
+    "ClearConfig": "erasers.methods.clear_config",
+    "Concept": "erasers.concepts",
+    "Eraser": "erasers.eraser",
+    "EraserError": "erasers.errors",
+    "Handle": "erasers.stack",
+    "Pairs": "erasers.pairs",
+    "Use": "erasers.stack",
+    "attach": "erasers.stack",
+    "evaluate_embeddings": "erasers.evaluate",
+    "fingerprint": "erasers.encoders",
+    "load": "erasers.eraser",
+    "train": "erasers.training",
+}
+
+__all__ = [
+    "ClearConfig",
+    "Concept",
+    "Eraser",
+    "EraserError",
+    "Handle",
+    "Pairs",
+    "Use",
+    "attach",
+    "evaluate_embeddings",
+    "fingerprint",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'erasers' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

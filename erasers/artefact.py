@@ -1,0 +1,279 @@
+"""The artefact: a directory with `eraser.safetensors` and `config.json`. Standard library only.
+
+What a gateway needs to accept an eraser without torch: its digest, its config checked key by key, and the header of its
+tensors checked against the file's size. Whether the values are finite and fit the method is checked where they are
+loaded (`erasers.load`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import struct
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from erasers.errors import ArtefactInvalid, DigestMismatch
+
+FORMAT_VERSION = 1
+CONFIG_FILE, TENSORS_FILE = "config.json", "eraser.safetensors"
+MAX_CONFIG_BYTES = 4 * 2**20
+MAX_HEADER_BYTES = 2**20
+_BYTES_PER_ELEMENT = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_CHUNK_BYTES = 2**20
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """The text encoder that an eraser belongs to. `fingerprint` covers architecture, weights and tokenizer."""
+
+    fingerprint: str
+    weights_sha256: str
+    class_name: str
+    layers: int
+    d_model: int
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Act on a prompt only where its concept score reaches `threshold`, which `false_positive_rate` of the negatives do."""
+
+    threshold: float
+    false_positive_rate: float
+
+
+@dataclass(frozen=True)
+class ArtefactConfig:
+    """`config.json`, key by key. The reports (mask … evaluation) are JSON of the method's own; the rest is checked."""
+
+    format_version: int
+    method: str
+    concept: str
+    synonyms: tuple[str, ...]
+    keep: tuple[str, ...]
+    description: str
+    encoder: EncoderIdentity
+    layer: int
+    """0-based encoder block whose output is edited."""
+    strength: float
+    """γ"""
+    gate: Gate | None
+    parameters: Json
+    """What the method needs beside its tensors to serve (an activation's name, say)."""
+    recipe: Json
+    """The method's config that this was trained with."""
+    data: Json
+    """Digest and counts of the pairs and keep prompts."""
+    seed: int
+    mask: Json = field(default_factory=dict)
+    search: Json = field(default_factory=dict)
+    calibration: Json = field(default_factory=dict)
+    compact: Json = field(default_factory=dict)
+    evaluation: Json = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: the same config is always the same bytes."""
+        return (json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> ArtefactConfig:
+        if len(content) > MAX_CONFIG_BYTES:
+            raise ArtefactInvalid(f"{CONFIG_FILE} has {len(content)} bytes; at most {MAX_CONFIG_BYTES} are read")
+        try:
+            raw = json.loads(content, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise ArtefactInvalid(f"{CONFIG_FILE} is not JSON: {error}") from error
+        _check_keys(raw, cls, CONFIG_FILE)
+        for key, (kind, condition, must) in _FIELDS.items():
+            if not _is(raw[key], kind) or not condition(raw[key]):
+                raise ArtefactInvalid(f"{CONFIG_FILE}: {key!r} must be {must}, got {_short(raw[key])}")
+        encoder = _record(raw["encoder"], EncoderIdentity, "encoder")
+        gate = None if raw["gate"] is None else _record(raw["gate"], Gate, "gate")
+        if raw["layer"] >= encoder.layers:
+            raise ArtefactInvalid(f"{CONFIG_FILE}: layer {raw['layer']} of an encoder with {encoder.layers} layers")
+        names = {"synonyms": tuple(raw["synonyms"]), "keep": tuple(raw["keep"])}
+        return cls(**(raw | names | {"encoder": encoder, "gate": gate, "strength": float(raw["strength"])}))
+
+
+class TensorHeader(NamedTuple):
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def digest(directory: str | Path) -> str:
+    """sha256 over `config.json`, then `eraser.safetensors`, each prefixed by its length as 8 big-endian bytes."""
+    total = hashlib.sha256()
+    for name in (CONFIG_FILE, TENSORS_FILE):
+        path = _existing(Path(directory) / name)
+        total.update(struct.pack(">Q", path.stat().st_size))
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                total.update(chunk)
+    return total.hexdigest()
+
+
+def digest_of(config: bytes, tensors: bytes) -> str:
+    """The digest of an artefact that is still in memory."""
+    return hashlib.sha256(b"".join(struct.pack(">Q", len(part)) + part for part in (config, tensors))).hexdigest()
+
+
+def check_digest(directory: str | Path, expected: str) -> None:
+    if (found := digest(directory)) != expected:
+        raise DigestMismatch(f"{directory} has digest {found}, not {expected}; fetch the artefact again")
+
+
+def read(directory: str | Path, expected_digest: str | None = None) -> ArtefactConfig:
+    """The checked config of an artefact whose tensor file is whole. The digest is compared before anything is parsed."""
+    if expected_digest is not None:
+        check_digest(directory, expected_digest)
+    config = ArtefactConfig.from_bytes(read_bytes(directory, CONFIG_FILE))
+    tensor_headers(directory)
+    return config
+
+
+def read_bytes(directory: str | Path, name: str) -> bytes:
+    return _existing(Path(directory) / name).read_bytes()
+
+
+def tensor_headers(directory: str | Path) -> dict[str, TensorHeader]:
+    """`parse_headers` of an artefact's tensor file, without reading its tensors."""
+    path = _existing(Path(directory) / TENSORS_FILE)
+    with path.open("rb") as file:
+        return parse_headers(file.read(8 + MAX_HEADER_BYTES), path.stat().st_size)
+
+
+def parse_headers(start: bytes, size: int) -> dict[str, TensorHeader]:
+    """Names, dtypes and shapes, checked: floating point, no gap, no overlap, and exactly as long as the file.
+
+    `start` holds the whole header at least; `size` is the file's, in bytes.
+    """
+    length = int.from_bytes(start[:8], "little")
+    if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
+        raise ArtefactInvalid(f"{TENSORS_FILE} is not a safetensors file: its header would have {length} bytes")
+    try:
+        raw = json.loads(start[8 : 8 + length])
+    except (ValueError, RecursionError) as error:
+        raise ArtefactInvalid(f"the header of {TENSORS_FILE} is not JSON: {error}") from error
+    if not isinstance(raw, dict):
+        raise ArtefactInvalid(f"the header of {TENSORS_FILE} must be an object, got {_short(raw)}")
+    raw.pop("__metadata__", None)
+    headers, spans = {}, []
+    for name, entry in raw.items():
+        headers[name], span = _header(name, entry)
+        spans.append(span)
+    end = 0
+    for start_byte, stop_byte in sorted(spans):
+        if start_byte != end:
+            raise ArtefactInvalid(f"{TENSORS_FILE}: tensors overlap or leave a gap at byte {end}")
+        end = stop_byte
+    if 8 + length + end != size:
+        raise ArtefactInvalid(f"{TENSORS_FILE} has {size} bytes where its header says {8 + length + end}")
+    return headers
+
+
+def _header(name: str, entry: Any) -> tuple[TensorHeader, tuple[int, int]]:
+    match entry:
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(stop)]} if len(entry) == 3:
+            sizes_are_counts = all(_is(size, int) and size >= 0 for size in shape)
+            if dtype in _BYTES_PER_ELEMENT and sizes_are_counts:
+                if stop - start == math.prod(shape) * _BYTES_PER_ELEMENT[dtype] and start >= 0:
+                    return TensorHeader(dtype, tuple(shape)), (start, stop)
+    raise ArtefactInvalid(f"{TENSORS_FILE}: the entry of tensor {name!r} is invalid: {_short(entry)}")
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ArtefactInvalid(f"{path} does not exist; an artefact is a directory with {CONFIG_FILE} and {TENSORS_FILE}")
+    return path
+
+
+def _record(raw: Any, kind: type[Any], where: str) -> Any:
+    _check_keys(raw, kind, f"{CONFIG_FILE}: {where!r}")
+    for key, (wanted, condition, must) in _RECORD_FIELDS[kind].items():
+        if not _is(raw[key], wanted) or not condition(raw[key]):
+            raise ArtefactInvalid(f"{CONFIG_FILE}: '{where}.{key}' must be {must}, got {_short(raw[key])}")
+    return kind(**raw)
+
+
+def _check_keys(raw: Any, kind: type[Any], where: str) -> None:
+    if not isinstance(raw, dict):
+        raise ArtefactInvalid(f"{where} must be an object, got {_short(raw)}")
+    wanted = {entry.name for entry in fields(kind)}
+    if unknown := sorted(set(raw) - wanted):
+        raise ArtefactInvalid(f"{where} has unknown keys {', '.join(map(repr, unknown))}; written by a newer version?")
+    if missing := sorted(wanted - set(raw)):
+        raise ArtefactInvalid(f"{where} lacks {', '.join(map(repr, missing))}")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _is(value: Any, kind: type[Any] | tuple[type[Any], ...]) -> bool:
+    return isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool)
+
+
+def _finite(value: float) -> bool:
+    return math.isfinite(value)
+
+
+def _is_hex64(value: str) -> bool:
+    return _HEX64.fullmatch(value) is not None
+
+
+def _strings(value: list[Any]) -> bool:
+    return all(isinstance(item, str) for item in value)
+
+
+def _always(value: Any) -> bool:
+    return True
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."
+
+
+_NUMBER = (int, float)
+_OBJECT = (dict, _always, "an object")
+_NAMES = (list, _strings, "a list of strings")
+_FIELDS: dict[str, tuple[Any, Any, str]] = {
+    "format_version": (int, lambda v: v == FORMAT_VERSION, f"{FORMAT_VERSION} (the only format this version reads)"),
+    "method": (str, lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "the name of a method"),
+    "concept": (str, lambda v: bool(v.strip()), "a name"),
+    "synonyms": _NAMES,
+    "keep": _NAMES,
+    "description": (str, _always, "a string"),
+    "encoder": _OBJECT,
+    "layer": (int, lambda v: v >= 0, "a block index, 0 or more"),
+    "strength": (_NUMBER, lambda v: _finite(v) and v >= 0, "a finite number, 0 or more"),
+    "gate": ((dict, type(None)), _always, "an object or null"),
+    "parameters": _OBJECT,
+    "recipe": _OBJECT,
+    "data": _OBJECT,
+    "seed": (int, _always, "an integer"),
+    "mask": _OBJECT,
+    "search": _OBJECT,
+    "calibration": _OBJECT,
+    "compact": _OBJECT,
+    "evaluation": _OBJECT,
+}
+_RECORD_FIELDS: dict[type[Any], dict[str, tuple[Any, Any, str]]] = {
+    EncoderIdentity: {
+        "fingerprint": (str, _is_hex64, "64 hexadecimal digits"),
+        "weights_sha256": (str, _is_hex64, "64 hexadecimal digits"),
+        "class_name": (str, _always, "a string"),
+        "layers": (int, lambda v: v >= 1, "a count"),
+        "d_model": (int, lambda v: v >= 1, "a width"),
+    },
+    Gate: {
+        "threshold": (_NUMBER, _finite, "a finite number"),
+        "false_positive_rate": (_NUMBER, lambda v: 0 < v < 1, "between 0 and 1"),
+    },
+}

@@ -1,0 +1,136 @@
+"""What is particular to a family of text encoders: where its blocks are, what they return, and who it is.
+
+Works on any transformers T5EncoderModel, UMT5EncoderModel or CLIPTextModel. The only module that knows families.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from erasers.artefact import EncoderIdentity
+from erasers.errors import EncoderError, EncoderMismatch, HookTargetMissing
+
+_BLOCK_PATHS = ("encoder.block", "encoder.layers", "text_model.encoder.layers")
+"""T5 and UMT5; CLIP in transformers 5; CLIP in transformers 4."""
+
+_NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+
+
+def blocks(text_encoder: nn.Module) -> nn.ModuleList:
+    """The encoder's blocks, shallowest first."""
+    for path in _BLOCK_PATHS:
+        try:
+            found = attrgetter(path)(text_encoder)
+        except AttributeError:
+            continue
+        if isinstance(found, nn.ModuleList) and len(found):
+            return found
+    lists = [name for name, module in text_encoder.named_modules() if isinstance(module, nn.ModuleList)]
+    raise HookTargetMissing(
+        f"{type(text_encoder).__name__} has no blocks at {' or '.join(_BLOCK_PATHS)}; "
+        f"its module lists are {', '.join(lists) or 'none'}"
+    )
+
+
+def block(text_encoder: nn.Module, layer: int) -> nn.Module:
+    found = blocks(text_encoder)
+    if not 0 <= layer < len(found):
+        raise HookTargetMissing(f"{type(text_encoder).__name__} has blocks 0 to {len(found) - 1}, there is no block {layer}")
+    return found[layer]
+
+
+def hidden(output: Any) -> Tensor:
+    """h (B, T, d_model) in what a block returns: the tensor itself (UMT5, CLIP) or a tuple's first item (T5)."""
+    h = output[0] if isinstance(output, tuple) else output
+    if not isinstance(h, Tensor):
+        raise EncoderError(f"a block returned {type(h).__name__} where a tensor or a tuple with a tensor first was expected")
+    return h
+
+
+def with_hidden(output: Any, h: Tensor) -> Any:
+    """What the block returned, with its hidden states replaced."""
+    return (h, *output[1:]) if isinstance(output, tuple) else h
+
+
+def leads_with_bos(text_encoder: nn.Module) -> bool:
+    """Whether position 0 is a beginning-of-sequence token that sees nothing else (CLIP). It is neither read nor edited."""
+    return type(text_encoder).__name__.startswith("CLIPText")
+
+
+def d_model(text_encoder: nn.Module) -> int:
+    config: Any = text_encoder.config
+    return int(getattr(config, "d_model", None) or config.hidden_size)
+
+
+def weights_sha256(text_encoder: nn.Module) -> str:
+    """sha256 over architecture and all weights: name, dtype, shape, bytes, in the order of names."""
+    config: Any = text_encoder.config
+    architecture = [type(text_encoder).__name__, len(blocks(text_encoder)), d_model(text_encoder), config.vocab_size]
+    total = hashlib.sha256(json.dumps(architecture).encode())
+    known: dict[tuple[int, torch.dtype, torch.Size], bytes] = {}  # tied weights are hashed once
+    for name, weight in sorted(text_encoder.state_dict().items()):
+        key = (weight.data_ptr(), weight.dtype, weight.shape)
+        if key not in known or not weight.numel():
+            known[key] = _content_sha256(weight)
+        total.update(json.dumps([name, str(weight.dtype), list(weight.shape)]).encode() + known[key])
+    return total.hexdigest()
+
+
+def tokenizer_sha256(tokenizer: Any) -> str:
+    """sha256 over vocabulary and special tokens."""
+    named = {name: _text(getattr(tokenizer, name, None)) for name in _NAMED_TOKENS}
+    special = sorted(map(str, tokenizer.all_special_tokens))
+    content = [sorted(tokenizer.get_vocab().items()), named, special]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
+
+
+def fingerprint(text_encoder: nn.Module, tokenizer: Any) -> str:
+    """64 hexadecimal digits for encoder and tokenizer together.
+
+    Reads every weight: a second for each two gigabytes or so. A server computes it once, when it loads the model.
+    """
+    return _combined(weights_sha256(text_encoder), tokenizer_sha256(tokenizer))
+
+
+def identity(text_encoder: nn.Module, tokenizer: Any) -> EncoderIdentity:
+    weights = weights_sha256(text_encoder)
+    return EncoderIdentity(
+        fingerprint=_combined(weights, tokenizer_sha256(tokenizer)),
+        weights_sha256=weights,
+        class_name=type(text_encoder).__name__,
+        layers=len(blocks(text_encoder)),
+        d_model=d_model(text_encoder),
+    )
+
+
+def check_same(wanted: EncoderIdentity, text_encoder: nn.Module, tokenizer: Any, known_fingerprint: str | None) -> None:
+    """Raise EncoderMismatch unless `wanted` is this encoder. With neither tokenizer nor fingerprint, weights alone decide."""
+    if known_fingerprint is None and tokenizer is None:
+        found, expected, what = weights_sha256(text_encoder), wanted.weights_sha256, "weights"
+    else:
+        found, expected, what = known_fingerprint or fingerprint(text_encoder, tokenizer), wanted.fingerprint, "fingerprint"
+    if found != expected:
+        raise EncoderMismatch(
+            f"the eraser was trained on a {wanted.class_name} of {wanted.layers} blocks with {what} {expected[:12]}…, this "
+            f"{type(text_encoder).__name__} has {found[:12]}…; train an eraser for it, or load the encoder it was made for "
+            "(in the same dtype)"
+        )
+
+
+def _combined(weights: str, tokenizer: str) -> str:
+    return hashlib.sha256(f"{weights}\n{tokenizer}".encode()).hexdigest()
+
+
+def _content_sha256(weight: Tensor) -> bytes:
+    flat = weight.detach().contiguous().cpu().reshape(-1)
+    return hashlib.sha256(flat.view(torch.uint8).numpy()).digest()
+
+
+def _text(token: object) -> str | None:
+    return None if token is None else str(token)

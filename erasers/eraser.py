@@ -1,0 +1,119 @@
+"""The frozen eraser: what serving needs, and the artefact it is stored as."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from erasers import artefact, methods
+from erasers.artefact import ArtefactConfig
+from erasers.errors import ArtefactError, ArtefactInvalid, ConfigError, DigestMismatch
+from erasers.methods.base import Edit
+
+
+@dataclass(frozen=True, eq=False)
+class Eraser:
+    """Takes one concept out of one encoder's block. Made by `erasers.train` or `erasers.load`."""
+
+    config: ArtefactConfig
+    tensors: Mapping[str, Tensor]
+    digest: str
+
+    @property
+    def concept(self) -> str:
+        return self.config.concept
+
+    @property
+    def method(self) -> str:
+        return self.config.method
+
+    @property
+    def layer(self) -> int:
+        return self.config.layer
+
+    @property
+    def strength(self) -> float:
+        return self.config.strength
+
+    def __repr__(self) -> str:
+        return f"Eraser({self.concept!r}, {self.method}, layer={self.layer}, strength={self.strength:g}, {self.digest[:12]})"
+
+    @classmethod
+    def build(cls, config: ArtefactConfig, tensors: Mapping[str, Tensor]) -> Eraser:
+        """Checks that the tensors are what the config says, and computes the digest."""
+        _check(config, tensors)
+        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        return cls(config, dict(tensors), artefact.digest_of(config.to_bytes(), safetensors.torch.save(stored)))
+
+    def edit(self, h: Tensor) -> Edit:
+        """v and score for h (n, d_model), one token a row, in float32 whatever h and the tensors are."""
+        served = {name: tensor.to(h.device, torch.float32) for name, tensor in self.tensors.items()}
+        return methods.get(self.method).edit(served, self.config.parameters, h.float())
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Eraser:
+        """The same eraser with its tensors there: `to("cuda", torch.float32)` once spares a copy at every forward."""
+        moved = {name: tensor.to(device=device, dtype=dtype) for name, tensor in self.tensors.items()}
+        return Eraser(self.config, moved, self.digest)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the artefact; `config.json` last, so that a directory that has one is whole."""
+        target = Path(directory)
+        target.mkdir(parents=True, exist_ok=True)
+        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
+        content, config = safetensors.torch.save(stored), self.config.to_bytes()
+        if artefact.digest_of(config, content) != self.digest:
+            raise ArtefactError(f"{self!r} would not be written as it was read; copy its directory instead of saving it again")
+        _write(target / artefact.TENSORS_FILE, content)
+        _write(target / artefact.CONFIG_FILE, config)
+        return target
+
+
+def load(directory: str | Path, expected_digest: str | None = None) -> Eraser:
+    """Read an artefact. Its digest is compared before anything is parsed; then every key, shape and value is checked."""
+    config_bytes = artefact.read_bytes(directory, artefact.CONFIG_FILE)
+    tensor_bytes = artefact.read_bytes(directory, artefact.TENSORS_FILE)
+    digest = artefact.digest_of(config_bytes, tensor_bytes)
+    if expected_digest is not None and digest != expected_digest:
+        raise DigestMismatch(f"{directory} has digest {digest}, not {expected_digest}; fetch the artefact again")
+    config = ArtefactConfig.from_bytes(config_bytes)
+    artefact.parse_headers(tensor_bytes, len(tensor_bytes))
+    try:
+        tensors = safetensors.torch.load(tensor_bytes)
+    except SafetensorError as error:
+        raise ArtefactInvalid(f"{artefact.TENSORS_FILE} in {directory} cannot be read: {error}") from error
+    _check(config, tensors)
+    return Eraser(config, tensors, digest)
+
+
+def _check(config: ArtefactConfig, tensors: Mapping[str, Tensor]) -> None:
+    try:
+        layout = methods.get(config.method).layout(config.parameters)
+    except ConfigError as error:
+        raise ArtefactInvalid(f"{artefact.CONFIG_FILE}: {error}") from error
+    if set(tensors) != set(layout):
+        raise ArtefactInvalid(f"a {config.method} eraser has tensors {', '.join(sorted(layout))}, not {', '.join(sorted(tensors))}")
+    sizes: dict[str, int] = {"d_model": config.encoder.d_model}
+    for name, symbols in layout.items():
+        shape = tuple(tensors[name].shape)
+        wanted = tuple(sizes.setdefault(symbol, size) for symbol, size in zip(symbols, shape, strict=False))
+        if len(shape) != len(symbols) or shape != wanted:
+            raise ArtefactInvalid(f"tensor {name!r} must be ({', '.join(symbols)}) with {sizes}, got {shape}")
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise ArtefactInvalid(f"tensor {name!r} holds values that are not finite")
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+

@@ -1,0 +1,80 @@
+"""What an eraser does in embedding space: the concept's legibility before and after, and what else moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from erasers.encoding import FlatStates, Padding, PromptEncoder
+from erasers.eraser import Eraser
+from erasers.evaluate.drift import drift
+from erasers.evaluate.probe import LinearProbe, fit_probe
+from erasers.pairs import Pairs
+from erasers.stack import attach
+
+
+def evaluate_embeddings(
+    text_encoder: nn.Module,
+    tokenizer: Any,
+    eraser: Eraser,
+    pairs: Pairs,
+    *,
+    keep_prompts: Sequence[str] = (),
+    strength: float | None = None,
+    seed: int = 0,
+    max_length: int | None = None,
+    padding: Padding = "masked",
+) -> dict[str, Any]:
+    """Fit a probe on the train part of `pairs.split(seed)`, report on its test part.
+
+    A number from embeddings says what the denoiser is told, not what it draws.
+    """
+    encoder = PromptEncoder(text_encoder, tokenizer, max_length, padding)
+    parts = pairs.split(seed)
+    probe = fit_probe(*(encoder.final_states(side).pooled() for side in (parts.train.positive, parts.train.negative)))
+    return report(encoder, eraser, probe, parts.test, keep_prompts=keep_prompts, strength=strength)
+
+
+def report(
+    encoder: PromptEncoder,
+    eraser: Eraser,
+    probe: LinearProbe,
+    pairs: Pairs,
+    *,
+    keep_prompts: Sequence[str] = (),
+    strength: float | None = None,
+    fingerprint: str | None = None,
+) -> dict[str, Any]:
+    """Of pairs that the probe was not fitted on. A strength of None is the eraser's own."""
+    sides = [pairs.positive, pairs.negative, *([tuple(keep_prompts)] if keep_prompts else [])]
+    before = [encoder.final_states(side) for side in sides]
+    with attach(
+        encoder.text_encoder, [eraser], encoder.tokenizer, strengths=[strength], fingerprint=fingerprint
+    ) as handle:
+        after = [encoder.final_states(side) for side in sides]
+    result = {
+        "pairs": len(pairs),
+        "strength": handle.uses[0].strength,
+        "probe_error_before": probe.error(before[0].pooled(), before[1].pooled()),
+        "probe_error_after": probe.error(after[0].pooled(), after[1].pooled()),
+        "detected_before": _detected(probe, before[0]),
+        "detected_after": _detected(probe, after[0]),
+        "false_alarms_before": _detected(probe, before[1]),
+        "false_alarms_after": _detected(probe, after[1]),
+        "change_positive": _mean_drift(before[0], after[0]),
+        "drift_negative": _mean_drift(before[1], after[1]),
+    }
+    if keep_prompts:
+        result |= {"keep_prompts": len(keep_prompts), "drift_keep": _mean_drift(before[2], after[2])}
+    return result
+
+
+def _detected(probe: LinearProbe, states: FlatStates) -> float:
+    """Share of prompts in which the probe sees the concept."""
+    return round(float((probe(states.pooled()) > 0).double().mean()), 4)
+
+
+def _mean_drift(before: FlatStates, after: FlatStates) -> float:
+    return round(float(drift(before, after).mean()), 5)

@@ -1,0 +1,21 @@
+"""The methods, by name. Each is one file; a new one is added to the table and to the conformance tests."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from erasers.errors import ConfigError
+from erasers.methods.base import Method
+from erasers.methods.clear import Clear
+from erasers.methods.steering import Steering
+
+METHODS: dict[str, Method[Any]] = {method.name: method for method in (Clear(), Steering())}
+
+
+def get(name: str) -> Method[Any]:
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(f"there is no method {name!r}; {hint}there are {', '.join(METHODS)}")
+    return METHODS[name]

@@ -1,0 +1,59 @@
+"""Options as frozen dataclasses, checked against their own annotations. Standard library only."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from erasers.errors import ConfigError
+
+Options = TypeVar("Options")
+
+
+def from_mapping(kind: type[Options], values: Mapping[str, Any]) -> Options:
+    """`kind(**values)`; an unknown key is refused with the names it may have meant."""
+    known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=3)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(known)}"
+            raise ConfigError(f"{kind.__name__} has no option {key!r}; {hint}")
+    return kind(**values)
+
+
+def check_types(options: object) -> None:
+    """Compare every field with its annotation: int, float (an int will do), bool, str, None, Literal and unions of them."""
+    hints = get_type_hints(type(options))
+    for entry in fields(options):  # type: ignore[arg-type]
+        value = getattr(options, entry.name)
+        if not _matches(value, hints[entry.name]):
+            raise ConfigError(f"{entry.name} must be {_describe(hints[entry.name])}, got {value!r}")
+
+
+def require(condition: bool, name: str, value: object, must: str) -> None:
+    if not condition:
+        raise ConfigError(f"{name} must be {must}, got {value!r}")
+
+
+def _matches(value: object, hint: Any) -> bool:
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_matches(value, option) for option in get_args(hint))
+    if get_origin(hint) is Literal:
+        return any(value == option and type(value) is type(option) for option in get_args(hint))
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    if hint is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, hint)
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(_describe(option) for option in get_args(hint))
+    if get_origin(hint) is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    return {float: "a finite number", int: "a whole number", bool: "true or false", type(None): "null"}.get(hint, str(hint))

@@ -1,0 +1,209 @@
+"""From pairs to an eraser: cache, fit, strength, compaction, gate, evaluation. The same for every method."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from erasers import artefact, cache, encoders, methods, strength
+from erasers.activity import chunks
+from erasers.artefact import ArtefactConfig, EncoderIdentity, Gate
+from erasers.checkpoint import Checkpoint
+from erasers.encoding import PromptEncoder, max_by_prompt
+from erasers.eraser import Eraser
+from erasers.errors import ConfigError
+from erasers.evaluate.probe import fit_probe
+from erasers.evaluate.report import report
+from erasers.gate import fit_gate
+from erasers.methods.base import Fitted, Progress, TrainingSet
+from erasers.methods.config import MethodConfig
+from erasers.options import from_mapping
+from erasers.pairs import Pairs, Split
+
+
+def train(
+    text_encoder: nn.Module,
+    tokenizer: Any,
+    pairs: Pairs,
+    *,
+    method: str = "clear",
+    config: MethodConfig | Mapping[str, Any] | None = None,
+    keep_prompts: Sequence[str] = (),
+    progress: Progress | None = None,
+    checkpoint_dir: str | Path | None = None,
+    seed: int = 0,
+    max_length: int | None = None,
+    cache_budget_bytes: int = cache.DEFAULT_BUDGET_BYTES,
+) -> Eraser:
+    """Train an eraser for `pairs.concept`. The encoder is not changed.
+
+    config: the method's config, or options that differ from its default.
+    keep_prompts: prompts that must not change, beside the negatives; they count in the drift budget and the gate.
+    progress: called as progress(stage, step, total, info), stages encode, search, refine (or fit), calibrate, evaluate.
+    checkpoint_dir: a training that was killed goes on from there, to the same result.
+    max_length: in tokens; longer prompts are refused. With config.padding "attended", the length prompts are padded to.
+    cache_budget_bytes: activations beyond it are memory-mapped.
+
+    The same arguments give the same bytes on the same machine: nothing in the artefact depends on the clock.
+    """
+    chosen = methods.get(method)
+    settings = _settings(chosen.config_type, config)
+    tell = progress or _silent
+    identity = encoders.identity(text_encoder, tokenizer)
+    encoder = PromptEncoder(text_encoder, tokenizer, max_length, settings.padding)
+    parts = pairs.split(seed)
+    with _evaluating(text_encoder):
+        activations = cache.build(
+            encoder,
+            [prompt for part in parts for side in (part.positive, part.negative) for prompt in side] + list(keep_prompts),
+            budget_bytes=cache_budget_bytes,
+            directory=None if checkpoint_dir is None else _directory(checkpoint_dir),
+            on_progress=lambda done, total: tell("encode", done, total, {}),
+        )
+        data = TrainingSet(
+            cache=activations,
+            positive=activations.rows(parts.train.positive),
+            negative=activations.rows(parts.train.negative),
+            keep=activations.rows(list(keep_prompts)),
+            seed=seed,
+            progress=tell,
+            checkpoint=_checkpoint(checkpoint_dir, method, settings, pairs, keep_prompts, identity, seed, max_length),
+        )
+        fitted = chosen.fit(data, settings)
+        draft = Eraser.build(_config(fitted, method, settings, pairs, parts, keep_prompts, identity, seed), fitted.tensors)
+        probe = fit_probe(activations.final[data.positive], activations.final[data.negative])
+        held_out = [activations.final[activations.rows(side)] for side in (parts.calibrate.positive, parts.calibrate.negative)]
+        curve = strength.draw_curve(
+            draft,
+            encoder,
+            strength.ConceptScale.of(probe, held_out[0], held_out[1]),
+            positive=parts.calibrate.positive,
+            harmless=(*parts.calibrate.negative, *keep_prompts),
+            gammas=strength.grid(settings),
+            fingerprint=identity.fingerprint,
+            on_progress=lambda done, total: tell("calibrate", done, total, {}),
+        )
+        calibration = strength.choose(curve, settings)
+        tensors, compaction = chosen.compact(fitted, data, calibration.gamma, settings)
+        settled = replace(
+            draft.config,
+            strength=calibration.gamma,
+            calibration=calibration.report() | {"relative_strength": _relative_strength(draft, data, calibration.gamma)},
+            compact=compaction,
+        )
+        eraser = Eraser.build(settled, tensors)
+        if settings.gate:
+            eraser = Eraser.build(replace(settled, gate=_gate(eraser, data, parts, settings)), tensors)
+        tell("evaluate", 0, 1, {})
+        evaluation = report(
+            encoder, eraser, probe, parts.test, keep_prompts=keep_prompts, fingerprint=identity.fingerprint
+        )
+        tell("evaluate", 1, 1, evaluation)
+    return Eraser.build(replace(eraser.config, evaluation=evaluation), tensors)
+
+
+def _settings(kind: type[MethodConfig], config: MethodConfig | Mapping[str, Any] | None) -> MethodConfig:
+    if config is None:
+        return kind()
+    if isinstance(config, kind):
+        return config
+    if isinstance(config, Mapping):
+        return from_mapping(kind, config)
+    raise ConfigError(f"config must be a {kind.__name__}, a mapping of its options, or None, got {type(config).__name__}")
+
+
+def _config(
+    fitted: Fitted,
+    method: str,
+    settings: MethodConfig,
+    pairs: Pairs,
+    parts: Split,
+    keep_prompts: Sequence[str],
+    identity: EncoderIdentity,
+    seed: int,
+) -> ArtefactConfig:
+    """The artefact's config as far as it is known before the strength is."""
+    concept = pairs.concept
+    sizes = {name: len(part) for name, part in parts._asdict().items()}
+    return ArtefactConfig(
+        format_version=artefact.FORMAT_VERSION,
+        method=method,
+        concept=concept.name,
+        synonyms=concept.synonyms,
+        keep=concept.keep,
+        description=concept.description,
+        encoder=identity,
+        layer=fitted.layer,
+        strength=1.0,
+        gate=None,
+        parameters=fitted.parameters,
+        recipe=asdict(settings),
+        data={"pairs_sha256": pairs.digest(), "keep_sha256": _sha256(list(keep_prompts)), "keep_prompts": len(keep_prompts)} | sizes,
+        seed=seed,
+        mask=fitted.mask,
+        search=fitted.search,
+    )
+
+
+def _gate(eraser: Eraser, data: TrainingSet, parts: Split, settings: MethodConfig) -> Gate:
+    """From negatives that were not trained on, scored by the eraser as it is stored."""
+    rows = torch.cat([data.cache.rows(parts.calibrate.negative), data.keep])
+    scores = [max_by_prompt(eraser.edit(chunk.h).score, chunk.prompt) for chunk in chunks(data.cache, eraser.layer, rows)]
+    return fit_gate(torch.cat(scores), settings.gate_fpr)
+
+
+def _relative_strength(eraser: Eraser, data: TrainingSet, gamma: float) -> float:
+    """γ E‖v‖ / E‖h‖ over the tokens of positives: a strength that can be compared between erasers."""
+    removed, present = 0.0, 0.0
+    for chunk in chunks(data.cache, eraser.layer, data.positive):
+        removed += float(eraser.edit(chunk.h).v.norm(dim=1).sum())
+        present += float(chunk.h.norm(dim=1).sum())
+    return round(gamma * removed / present, 5)
+
+
+def _checkpoint(directory: str | Path | None, *identity: Any) -> Checkpoint | None:
+    """`identity`: everything that decides the result."""
+    if directory is None:
+        return None
+    return Checkpoint(_directory(directory), _sha256([_plain(part) for part in identity]))
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, Pairs):
+        return part.digest()
+    if isinstance(part, MethodConfig | EncoderIdentity):
+        return asdict(part)
+    return list(part) if isinstance(part, Sequence) and not isinstance(part, str) else part
+
+
+def _directory(path: str | Path) -> Path:
+    directory = Path(path)
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+@contextmanager
+def _evaluating(text_encoder: nn.Module) -> Iterator[None]:
+    """Dropout off; back to how it was afterwards."""
+    was_training = text_encoder.training
+    text_encoder.eval()
+    try:
+        yield
+    finally:
+        text_encoder.train(was_training)
+
+
+def _silent(stage: str, step: int, total: int, info: dict[str, Any]) -> None:
+    """The progress callback of whoever gave none."""
