@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -51,11 +52,14 @@ class Attempt:
 
     # --- The thread that runs the job -----------------------------------------------------------------------------
 
+    def enter(self, stage: str) -> None:
+        self._move(stage)
+        self.emit("stage", {"stage": stage})
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """A part of the work. Its seconds are kept, also where it is entered more than once."""
-        self._move(name)
-        self.emit("stage", {"stage": name})
+        self.enter(name)
         started = self._clock()
         try:
             yield
@@ -63,13 +67,19 @@ class Attempt:
             self.stage_seconds[name] = round(self.stage_seconds.get(name, 0.0) + self._clock() - started, 4)
         self._move(name)
 
-    def step(self, step: int, total: int) -> None:
+    def step(self, step: int, total: int, info: dict[str, JsonValue] | None = None) -> None:
         """Note progress within a stage; raise if the job is no longer wanted or no longer ours."""
         self._move(self._stage)
         now = self._clock()
         if step == total or now - self._said_step_at >= MIN_SECONDS_BETWEEN_STEPS:
             self._said_step_at = now
-            self.emit("step", {"stage": self._stage, "step": step, "total": total})
+            self.emit("step", {"stage": self._stage, "step": step, "total": total, **({"info": info} if info else {})})
+
+    def progress(self, stage: str, step: int, total: int, info: dict[str, Any]) -> None:
+        """As the library reports it: a step that also names its stage."""
+        if stage != self._stage:
+            self.enter(stage)
+        self.step(step, total, info)
 
     def emit(self, event: EventName, data: dict[str, JsonValue]) -> None:
         self._events.emit(event, data)

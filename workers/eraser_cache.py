@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 import erasers
 from erasers.artefact import CONFIG_FILE, TENSORS_FILE
 from erasers.errors import ArtefactError
@@ -24,22 +26,22 @@ logger = logging.getLogger(__name__)
 
 
 class EraserCache:
-    def __init__(self, store: ArtifactStore, *, fingerprint: str, max_bytes: int) -> None:
+    def __init__(self, store: ArtifactStore, *, fingerprint: str, device: torch.device, max_bytes: int) -> None:
         self._store = store
         self._fingerprint = fingerprint
+        self._device = device
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, tuple[erasers.Eraser, int]] = OrderedDict()
+        self._kept: OrderedDict[str, erasers.Eraser] = OrderedDict()
 
     def stack(self, pins: Sequence[EraserPin]) -> Stack:
         return Stack(tuple(self.get(pin) for pin in pins), tuple(pin.strength for pin in pins))
 
     def get(self, pin: EraserPin) -> erasers.Eraser:
         """Raises `EraserUnavailable`, `EraserCorrupt` or `EraserIncompatible`."""
-        if pin.digest not in self._kept:
-            self._keep(pin.digest, *self._fetch(pin))
-        self._kept.move_to_end(pin.digest)
-        eraser, _ = self._kept[pin.digest]
+        eraser = self._kept.get(pin.digest) or self._fetch(pin)
         self._check(pin, eraser)
+        self._kept[pin.digest] = eraser
+        self._kept.move_to_end(pin.digest)
         self._shrink()
         return eraser
 
@@ -48,10 +50,7 @@ class EraserCache:
 
     @property
     def bytes_kept(self) -> int:
-        return sum(size for _, size in self._kept.values())
-
-    def _keep(self, digest: str, eraser: erasers.Eraser, size: int) -> None:
-        self._kept[digest] = (eraser, size)
+        return sum(tensor.nbytes for eraser in self._kept.values() for tensor in eraser.tensors.values())
 
     def _shrink(self) -> None:
         """The least recently used go first; what was asked for last may alone be larger than the limit."""
@@ -59,22 +58,20 @@ class EraserCache:
             digest, _ = self._kept.popitem(last=False)
             logger.info("eraser %s leaves the cache", digest[:12])
 
-    def _fetch(self, pin: EraserPin) -> tuple[erasers.Eraser, int]:
+    def _fetch(self, pin: EraserPin) -> erasers.Eraser:
         # Copied first, so that the bytes that are verified are the bytes that are read.
         with tempfile.TemporaryDirectory(prefix="clearway-eraser-") as copy:
-            size = 0
             for name in (CONFIG_FILE, TENSORS_FILE):
                 try:
-                    content = self._store.get(eraser_key(pin.digest, name))
+                    Path(copy, name).write_bytes(self._store.get(eraser_key(pin.digest, name)))
                 except ArtifactMissing as missing:
                     raise EraserUnavailable(f"{_named(pin)} is not in the artifact store: {name} is missing") from missing
-                Path(copy, name).write_bytes(content)
-                size += len(content)
             try:
-                return erasers.load(copy, expected_digest=pin.digest), size
+                eraser = erasers.load(copy, expected_digest=pin.digest)
             except ArtefactError as error:
                 message = str(error).replace(copy, "the stored artefact")
                 raise EraserCorrupt(f"{_named(pin)} is not what was pinned: {message}") from error
+        return eraser.to(self._device, torch.float32)
 
     def _check(self, pin: EraserPin, eraser: erasers.Eraser) -> None:
         if eraser.config.encoder.fingerprint != self._fingerprint:

@@ -6,7 +6,7 @@ WorkerError
 │   └── LeaseRefused        another worker already held the job
 ├── TaskRefused             the payload cannot be carried out as it is
 │   ├── InvalidTask           written by another version, or malformed
-│   ├── InvalidShape          sizes that this model cannot make
+│   ├── InvalidRequest        sizes or options that this model cannot work with
 │   ├── PromptTooLong         more tokens than the encoder takes
 │   └── InvalidPairs          training pairs that cannot teach the concept
 ├── ErasureRefused          a requested erasure cannot be guaranteed
@@ -47,7 +47,7 @@ class InvalidTask(TaskRefused):
     pass
 
 
-class InvalidShape(TaskRefused):
+class InvalidRequest(TaskRefused):
     pass
 
 

@@ -34,7 +34,7 @@ RULES: dict[type[BaseException], Rule] = {
     errors.WorkerError: Rule("internal_error"),
     errors.Cancelled: Rule("cancelled"),
     errors.InvalidTask: Rule("internal_error"),
-    errors.InvalidShape: Rule("invalid_request"),
+    errors.InvalidRequest: Rule("invalid_request"),
     errors.PromptTooLong: Rule("prompt_too_long"),
     errors.InvalidPairs: Rule("invalid_pairs"),
     errors.EraserUnavailable: Rule("eraser_unavailable"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from workers import memory
 from workers.attempt import Attempt
 from workers.contract import GenerationTask, ModelCard, Receipt, video_key
-from workers.errors import InvalidShape, ModelUnavailable, NotFinite
+from workers.errors import InvalidRequest, ModelUnavailable, NotFinite
 from workers.pipelines.base import Frames, Shape
 from workers.receipts import eraser_uses, make_receipt
 from workers.resident import Resident
@@ -26,7 +26,7 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
         stack = here.erasers.stack(task.erase)
     with attempt.stage("encode"):
         conditioning = pipeline.encode(task.prompt, task.negative_prompt, stack)
-        uses = eraser_uses(task.erase, conditioning.uses)
+        uses = eraser_uses(task.erase, stack, conditioning.uses, prompt=task.prompt)
     with attempt.stage("denoise"):
         latents = pipeline.denoise([conditioning], [task.seed], shape, attempt.step)
     with attempt.stage("decode"):
@@ -53,17 +53,17 @@ def check_shape(task: GenerationTask, card: ModelCard) -> Shape:
         raise ModelUnavailable(f"the task is for the model {task.model!r}; this worker holds {card.id!r}")
     for name, size in (("width", task.width), ("height", task.height)):
         if size % card.size_multiple or not card.min_size <= size <= card.max_size:
-            raise InvalidShape(
+            raise InvalidRequest(
                 f"{name} must be a multiple of {card.size_multiple} from {card.min_size} to {card.max_size}, got {size}"
             )
     frames, offset = task.num_frames, card.frames_offset
     if not 1 <= frames <= card.max_frames or (frames - offset) % card.frames_multiple:
         rule = f"a multiple of {card.frames_multiple}" + (f" plus {offset}" if offset else "")
-        raise InvalidShape(f"num_frames must be {rule}, at most {card.max_frames}, got {frames}")
+        raise InvalidRequest(f"num_frames must be {rule}, at most {card.max_frames}, got {frames}")
     if not 1 <= task.num_inference_steps <= card.max_steps:
-        raise InvalidShape(f"num_inference_steps must be from 1 to {card.max_steps}, got {task.num_inference_steps}")
+        raise InvalidRequest(f"num_inference_steps must be from 1 to {card.max_steps}, got {task.num_inference_steps}")
     if task.frames_per_second < 1:
-        raise InvalidShape(f"frames_per_second must be at least 1, got {task.frames_per_second}")
+        raise InvalidRequest(f"frames_per_second must be at least 1, got {task.frames_per_second}")
     return Shape(
         width=task.width,
         height=task.height,

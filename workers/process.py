@@ -39,7 +39,7 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
         return MODEL_UNAVAILABLE_EXIT_CODE
     store = open_store(settings.artifacts_url)
     store.put(model_key(pipeline.card().id), pipeline.card().model_dump_json(indent=2).encode())
-    cache = EraserCache(store, fingerprint=pipeline.fingerprint, max_bytes=settings.eraser_cache_bytes)
+    cache = EraserCache(store, fingerprint=pipeline.fingerprint, device=pipeline.device, max_bytes=settings.eraser_cache_bytes)
     resident = Resident(
         kind=kind, settings=settings, redis=redis, store=store, pipeline=pipeline, erasers=cache, presence=presence
     )

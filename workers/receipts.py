@@ -6,25 +6,38 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from erasers.concepts import Concept
 from workers.contract import EraserPin, EraserUse, GenerationTask, Receipt
 from workers.errors import EraserInactive
+from workers.pipelines.base import Stack
 from workers.records import utc_now
 
 if TYPE_CHECKING:
-    from erasers import Use
+    from erasers import Eraser, Use
 
 
-def eraser_uses(pins: Sequence[EraserPin], uses: Sequence[Use]) -> tuple[EraserUse, ...]:
-    """One record per pinned eraser, in the order of the request. Raises `EraserInactive` unless every one of them acted."""
+def eraser_uses(pins: Sequence[EraserPin], stack: Stack, uses: Sequence[Use], *, prompt: str) -> tuple[EraserUse, ...]:
+    """One record per pinned eraser, in the order of the request. Raises `EraserInactive` unless each did its part.
+
+    An eraser may leave a prompt alone that has nothing of its concept: a sparse one finds no feature there, a gated one
+    stays shut. A prompt that names the concept must have been edited, gate or no gate.
+    """
     by_digest = {use.digest: use for use in uses}
-    return tuple(_eraser_use(pin, by_digest.get(pin.digest)) for pin in pins)
+    return tuple(
+        _eraser_use(pin, eraser, by_digest.get(pin.digest), prompt) for pin, eraser in zip(pins, stack.erasers, strict=True)
+    )
 
 
-def _eraser_use(pin: EraserPin, use: Use | None) -> EraserUse:
+def _eraser_use(pin: EraserPin, eraser: Eraser, use: Use | None, prompt: str) -> EraserUse:
     if use is None:
         raise EraserInactive(f"the eraser of {pin.concept!r} (version {pin.version}) was not applied to the prompt")
-    if use.tokens_edited == 0 and use.strength > 0 and not use.gated:
-        raise EraserInactive(f"the eraser of {pin.concept!r} (version {pin.version}) edited no token of the prompt")
+    if use.tokens_edited == 0 and use.strength > 0:
+        named = Concept(eraser.concept, synonyms=eraser.config.synonyms).named_in(prompt)
+        if named is not None:
+            raise EraserInactive(
+                f"the eraser of {pin.concept!r} (version {pin.version}) edited no token of a prompt that names {named!r}: "
+                "train it with prompts like this one"
+            )
     return EraserUse(
         concept=pin.concept,
         version=pin.version,

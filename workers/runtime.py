@@ -62,7 +62,7 @@ class ResidentWorker(SimpleWorker):
             return bool(super().perform_job(job, queue, execution))
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
-        """RQ's word for "stop the job that I just named". There is no other process to kill: the attempt ends at its next step."""
+        """RQ's way to stop the job it just named. There is no other process to kill: the attempt ends at its next step."""
         self._resident.cancel(self._stopped_job_id)
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:

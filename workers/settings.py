@@ -32,12 +32,13 @@ class WorkerSettings(BaseSettings):
         description="`miniature`, a Hugging Face id, or a local diffusers directory (starting with '/', '.' or '~').",
     )
     model_revision: str | None = Field(default=None, description="Commit of a Hugging Face model; set it in production.")
-    model_download: bool = Field(
-        default=False, description="Whether a Hugging Face model may be downloaded when it is not cached."
-    )
+    model_download: bool = Field(default=False, description="Whether a Hugging Face model that is not cached may be downloaded.")
     device: Device = Field(default="auto", description="auto: CUDA where there is one, else the CPU.")
     dtype: DType = Field(default="auto", description="auto: bfloat16 on CUDA, float32 on the CPU.")
 
+    evaluation_clips: int = Field(
+        default=10, ge=0, description="Clips in each cell of a trained eraser's evaluation, where frames can be judged; 0: none."
+    )
     eraser_cache_bytes: int = Field(default=4 << 30, ge=0, description="Verified erasers kept in memory between requests.")
     lease_seconds: float = Field(default=10.0, gt=2, description="A worker silent for longer has lost its job.")
     heartbeat_seconds: float = Field(default=1.0, gt=0, description="Pause between two renewals of a lease.")

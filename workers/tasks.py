@@ -16,7 +16,7 @@ from workers import failures, generation, training
 from workers.attempt import Attempt
 from workers.contract import FailureRecord, GenerationTask, Identifier, Record, TrainingTask, WorkerKind
 from workers.errors import InvalidTask, LeaseLost, LeaseRefused
-from workers.events import hint_settled
+from workers.events import EventName, hint_settled
 from workers.records import Records, utc_now
 from workers.resident import Resident, resident
 
@@ -56,7 +56,7 @@ def _run(
                 success = work(here, _parse(payload, schema), attempt)
                 attempt.lease.verify()
                 records.succeed(success)
-                attempt.emit("finished", {"seconds": attempt.stage_seconds})
+                attempt.emit("finished", {"seconds": dict(attempt.stage_seconds)})
             except LeaseLost:
                 raise
             except Exception as error:  # noqa: BLE001 the border: every exception becomes a record
@@ -73,7 +73,7 @@ def _parse(payload: dict[str, Any], schema: type[Task]) -> Task:
         return schema.model_validate(payload)
     except ValidationError as error:
         raise InvalidTask(
-            f"this worker does not understand the task; gateway and workers must be of one version: {error}"
+            f"the worker does not understand the task; gateway and workers must be of one version: {error}"
         ) from error
 
 
@@ -96,5 +96,5 @@ def _fail(here: Resident, attempt: Attempt, records: Records, error: Exception) 
             created_at=utc_now(),
         )
     )
-    event = "cancelled" if failure.code == "cancelled" else "failed"
+    event: EventName = "cancelled" if failure.code == "cancelled" else "failed"
     attempt.emit(event, {"code": failure.code, "message": failure.message, "retryable": failure.retryable})

@@ -1,4 +1,4 @@
-"""`python -m workers.trainer`: trains and evaluates erasers. A process and a queue of its own, so that no generation waits for it."""
+"""`python -m workers.trainer`: trains and evaluates erasers. Its own process and queue, so that no generation waits for it."""
 
 from __future__ import annotations
 

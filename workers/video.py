@@ -13,7 +13,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from workers.pipelines.base import Frames
 
 CRF = 16
-"""Quality of x264: 18 is hard to tell from the original; the erasure is measured on what comes out of here, so a little better."""
+"""Quality of x264: 18 is hard to tell from the original; the erasure is measured on what comes out of here, so a bit better."""
 
 _OPTIONS = {"crf": str(CRF), "preset": "medium"}
 _CONTAINER_OPTIONS = {"movflags": "+faststart+use_metadata_tags", "fflags": "+bitexact"}

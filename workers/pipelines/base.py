@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from erasers.encoding import Padding
 from workers.contract import ModelCard
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class VideoPipeline(Protocol):
     @property
     def fingerprint(self) -> str:
         """Of text encoder and tokenizer, computed once at load from the weights in float32."""
+
+    @property
+    def padding(self) -> Padding:
+        """Whether the denoiser is kept from attending to the padding of a prompt, and so whether erasers must leave it alone."""
 
     @property
     def device(self) -> torch.device: ...

@@ -6,11 +6,16 @@ from typing import Literal
 
 import torch
 
+from erasers.encoding import Padding
 from workers.pipelines.base import Shape
 from workers.pipelines.stock import StockPipeline
 
 
 class CogVideoXAdapter(StockPipeline):
+    @property
+    def padding(self) -> Padding:
+        return "attended"
+
     def _family(self) -> Literal["cogvideox"]:
         return "cogvideox"
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import erasers
+from erasers.encoding import Padding
 from workers.contract import ModelCard
 from workers.errors import NotFinite, PromptTooLong
 from workers.pipelines.base import Conditioning, Frames, OnStep, Shape, Stack
@@ -29,6 +30,10 @@ class StockPipeline(ABC):
         self.profile = profile
         self._encoder = encoder
         pipe.set_progress_bar_config(disable=True)
+
+    @property
+    @abstractmethod
+    def padding(self) -> Padding: ...
 
     @property
     def text_encoder(self) -> torch.nn.Module:

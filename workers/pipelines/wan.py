@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 
+from erasers.encoding import Padding
 from workers.pipelines.base import Conditioning, OnStep, Shape
 from workers.pipelines.encoder import Encoder
 from workers.pipelines.profiles import Profile
@@ -30,6 +31,10 @@ class WanAdapter(StockPipeline):
     def denoise(self, rows: Sequence[Conditioning], seeds: Sequence[int], shape: Shape, on_step: OnStep) -> torch.Tensor:
         with _without_rounding_notice():
             return super().denoise(rows, seeds, shape, on_step)
+
+    @property
+    def padding(self) -> Padding:
+        return "masked"
 
     def _family(self) -> Literal["wan"]:
         return "wan"

@@ -1,0 +1,96 @@
+"""How well an eraser erases, measured on clips: origin and erased on the same prompts and seeds, by the pipeline that serves.
+
+Rates are shares of frames in which the detector sees what the prompt asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypedDict
+
+from erasers import Eraser
+from workers.detectors import Cell, Detector, Probe
+from workers.pipelines.base import Shape, Stack, VideoPipeline
+
+BATCH = 4
+"""Clips denoised together."""
+
+Tick = Callable[[int, int], None]
+"""Called with clips done and clips in all, many times a clip; what it raises ends the evaluation."""
+
+
+class FrameNumbers(TypedDict):
+    origin_rate: float
+    """plain prompts, no eraser"""
+    erased_rate: float
+    """plain prompts, eraser on"""
+    synonym_origin_rate: float
+    synonym_rate: float
+    others_origin_rate: float
+    others_rate: float
+    """other concepts, eraser on"""
+    kept_rate: float
+    """others_rate relative to others_origin_rate"""
+    n: int
+    """clips in each of the six cells"""
+    seeds: list[int]
+    """of the clips of a cell, in order"""
+
+
+def measure_frames(
+    pipeline: VideoPipeline, eraser: Eraser, detector: Detector, *, n: int, seed: int, tick: Tick = lambda done, total: None
+) -> FrameNumbers:
+    seeds = [seed * 1000 + index for index in range(n)]
+    total, done = 6 * n, 0
+    rates: dict[tuple[Cell, bool], float] = {}
+    for cell in _CELLS:
+        probes = detector.probes(cell, n, seed)
+        for erased in (False, True):
+            stack = Stack((eraser,), (None,)) if erased else Stack()
+            shares: list[float] = []
+            for share in _shares(pipeline, stack, detector, probes, seeds, tick=lambda: tick(done, total)):  # noqa: B023
+                shares.append(share)
+                done += 1
+            rates[cell, erased] = round(sum(shares) / n, 4)
+    tick(done, total)
+    others = rates["others", False]
+    return FrameNumbers(
+        origin_rate=rates["plain", False],
+        erased_rate=rates["plain", True],
+        synonym_origin_rate=rates["synonym", False],
+        synonym_rate=rates["synonym", True],
+        others_origin_rate=others,
+        others_rate=rates["others", True],
+        kept_rate=round(rates["others", True] / others, 4) if others else 0.0,
+        n=n,
+        seeds=seeds,
+    )
+
+
+_CELLS: tuple[Cell, ...] = ("plain", "synonym", "others")
+
+
+def _shares(
+    pipeline: VideoPipeline,
+    stack: Stack,
+    detector: Detector,
+    probes: Sequence[Probe],
+    seeds: Sequence[int],
+    *,
+    tick: Callable[[], None],
+) -> Iterator[float]:
+    """One share of frames per probe, made as the model's card says it is usually sampled."""
+    card = pipeline.card()
+    shape = Shape(
+        width=card.default_width,
+        height=card.default_height,
+        num_frames=card.default_num_frames,
+        num_inference_steps=card.default_num_inference_steps,
+        guidance_scale=card.default_guidance_scale,
+    )
+    clips = list(zip(probes, seeds, strict=True))
+    for group in (clips[start : start + BATCH] for start in range(0, len(clips), BATCH)):
+        rows = [pipeline.encode(probe.prompt, "", stack) for probe, _ in group]
+        latents = pipeline.denoise(rows, [seed for _, seed in group], shape, lambda step, steps: tick())
+        for index, (probe, _) in enumerate(group):
+            yield detector.rate(pipeline.decode(latents[index : index + 1]), probe.shows)

@@ -1,0 +1,104 @@
+"""One training, start to finish:
+
+pairs ─▶ erasers.train ─▶ evaluate ─▶ artefact ─▶ store, and the result that makes it count
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+import erasers
+from erasers.artefact import CONFIG_FILE, TENSORS_FILE
+from workers.artifacts import ArtifactStore
+from workers.attempt import Attempt
+from workers.contract import TrainingResult, TrainingTask, eraser_key
+from workers.detectors import detector_for
+from workers.errors import InvalidRequest, ModelUnavailable
+from workers.evaluation import measure_frames
+from workers.pipelines.base import VideoPipeline
+from workers.records import utc_now
+from workers.resident import Resident
+from workers.training_pairs import material_for
+
+OnProgress = Callable[[str, int, int, dict[str, Any]], None]
+"""(stage, step, total, info), as the library reports it. What it raises ends the training."""
+
+
+def train(here: Resident, task: TrainingTask, attempt: Attempt) -> TrainingResult:
+    """Store the artefact and return the record that registers it, which the caller writes last."""
+    started = time.monotonic()
+    eraser = train_eraser(here.pipeline, task, on_progress=attempt.progress, evaluation_clips=here.settings.evaluation_clips)
+    attempt.enter("store")
+    put_eraser(here.store, eraser)
+    return TrainingResult(
+        id=task.id,
+        attempt=task.attempt,
+        digest=eraser.digest,
+        concept=task.concept,
+        version=task.version,
+        method=eraser.method,
+        encoder_fingerprint=eraser.config.encoder.fingerprint,
+        layer=eraser.layer,
+        strength=eraser.strength,
+        seconds=round(time.monotonic() - started, 2),
+        evaluation=eraser.config.evaluation,
+        worker=here.name,
+        created_at=utc_now(),
+    )
+
+
+def train_eraser(
+    pipeline: VideoPipeline, task: TrainingTask, *, on_progress: OnProgress, evaluation_clips: int
+) -> erasers.Eraser:
+    """Train and evaluate. The numbers are in the artefact, and so under its digest; nothing in it depends on the clock."""
+    card = pipeline.card()
+    if task.model != card.id:
+        raise ModelUnavailable(f"the training is for the model {task.model!r}; this trainer holds {card.id!r}")
+    if task.config.get("padding", pipeline.padding) != pipeline.padding:
+        raise InvalidRequest(
+            f"config.padding is {task.config['padding']!r}, but {card.id} is served {pipeline.padding!r}: leave it out"
+        )
+    material = material_for(task)
+    eraser = erasers.train(
+        pipeline.text_encoder,
+        pipeline.tokenizer,
+        material.pairs,
+        method=task.method,
+        config={**task.config, "padding": pipeline.padding},
+        keep_prompts=material.keep_prompts,
+        progress=on_progress,
+        seed=task.seed,
+        max_length=card.max_prompt_tokens,
+    )
+    evaluation = _with_gate_numbers(eraser.config.evaluation)
+    if (detector := detector_for(card.id, task.concept)) is not None and evaluation_clips > 0:
+        evaluation |= measure_frames(
+            pipeline,
+            eraser,
+            detector,
+            n=evaluation_clips,
+            seed=task.seed,
+            tick=lambda done, total: on_progress("generate", done, total, {}),
+        )
+    return erasers.Eraser.build(replace(eraser.config, evaluation=evaluation), eraser.tensors)
+
+
+def put_eraser(store: ArtifactStore, eraser: erasers.Eraser) -> None:
+    """Under its digest; the same eraser twice is the same keys with the same bytes."""
+    with tempfile.TemporaryDirectory(prefix="clearway-eraser-") as directory:
+        eraser.save(directory)
+        for name in (TENSORS_FILE, CONFIG_FILE):
+            store.put_file(eraser_key(eraser.digest, name), Path(directory, name))
+
+
+def _with_gate_numbers(report: dict[str, Any]) -> dict[str, JsonValue]:
+    """The library's report, and the three of its numbers that the gate before activation goes by."""
+    drift = max(report["drift_negative"], report.get("drift_keep", 0.0))
+    return {**report, "probe_before": report["detected_before"], "probe_after": report["detected_after"], "drift": drift}
