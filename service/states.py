@@ -1,12 +1,12 @@
 """The states of a job and of an eraser version, and every move between them. What is not listed is illegal.
 
-    job:     queued ──▶ running ──▶ succeeded | failed | canceled
-               ▲  │        │
-               │  └────────┼──▶ canceled
-               └───────────┘  its worker was lost, or it may try again (at most MAX_ATTEMPTS attempts)
+job:     queued ──▶ running ──▶ succeeded | failed | canceled
+           ▲  │        │
+           │  └────────┼──▶ canceled
+           └───────────┘  its worker was lost, or it may try again (at most MAX_ATTEMPTS attempts)
 
-    version: training ──▶ candidate ──▶ active ──▶ retired
-                 └──▶ failed
+version: training ──▶ candidate ──▶ active ──▶ retired
+             └──▶ failed
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""Accepting work: plan it, commit it, then ring. When a function here returns, the work survives anything but the loss of
+the database; whether a worker already heard the bell does not matter."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from service.auth import Caller
+from service.errors import RequestError, StateError
+from service.gateway import Gateway
+from service.planning import plan
+from service.ring import ring
+from service.schemas.erasers import METHODS, TrainRequest
+from service.schemas.generations import GenerateRequest, Plan
+from service.store import erasers, jobs
+from service.store.identifiers import new_id
+from service.store.models import EraserVersion, Job
+from workers.contract import ModelCard, PromptPair, TrainingTask
+
+_VERSION_TRIES = 5
+
+
+def plan_generation(gateway: Gateway, request: GenerateRequest) -> Plan:
+    card = gateway.catalogue.card(request.model)
+    with gateway.database.read() as session:
+        return plan(session, request, card)
+
+
+def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest) -> Job:
+    card = gateway.catalogue.card(request.model)
+    with gateway.database.write() as session:
+        planned = plan(session, request, card)  # in the same transaction: no eraser is retired between check and insert
+        job = jobs.insert(
+            session,
+            job_id=new_id("gen"),
+            kind="generate",
+            model=planned.model,
+            key_id=caller.key_id,
+            plan=planned.model_dump(mode="json"),
+            labels=dict(request.metadata),
+        )
+    ring(gateway.queue, job)
+    return job
+
+
+def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest) -> tuple[EraserVersion, Job]:
+    if request.method not in METHODS:
+        raise RequestError("unknown_method", f"no method {request.method!r}; there is: {', '.join(METHODS)}", param="method")
+    card = gateway.catalogue.card(request.model)
+    for _ in range(_VERSION_TRIES):
+        try:
+            with gateway.database.write() as session:
+                row, job = _insert_training(session, caller, request, card)
+        except IntegrityError:  # two gateways gave out the same version number (PostgreSQL; SQLite has one writer)
+            continue
+        ring(gateway.queue, job)
+        return row, job
+    raise StateError("invalid_state", f"too many trainings of {request.concept!r} begin at once: try again", param="concept")
+
+
+def _insert_training(session: Session, caller: Caller, request: TrainRequest, card: ModelCard) -> tuple[EraserVersion, Job]:
+    version = erasers.next_version(session, request.concept)
+    pairs = request.pairs and tuple(PromptPair(positive=pair.positive, negative=pair.negative) for pair in request.pairs)
+    job_id = new_id("train")
+    task = TrainingTask(
+        id=job_id,
+        attempt=1,
+        model=card.id,
+        concept=request.concept,
+        version=version,
+        method=request.method,
+        description=request.description,
+        synonyms=tuple(request.synonyms),
+        keep=tuple(request.keep),
+        pairs=pairs or None,
+        config=request.config,
+        seed=request.seed,
+    )
+    job = jobs.insert(
+        session,
+        job_id=job_id,
+        kind="train",
+        model=card.id,
+        key_id=caller.key_id,
+        plan=task.model_dump(mode="json"),
+        labels={},
+    )
+    row = erasers.insert_training(
+        session,
+        concept=request.concept,
+        version=version,
+        method=request.method,
+        model=card.id,
+        encoder_fingerprint=card.encoder_fingerprint,
+        config=request.config,
+        job_id=job_id,
+    )
+    return row, job

@@ -1,0 +1,102 @@
+"""The composition root of the gateway: builds the parts from settings, starts and stops them with the server, mounts routes.
+
+`uvicorn service.app:create_app --factory` serves it. Nothing is opened before the server's lifespan begins.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, closing
+
+from fastapi import FastAPI
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from starlette.concurrency import run_in_threadpool
+
+from service import handlers
+from service.catalogue import Catalogue
+from service.connection import open_async_redis, open_redis
+from service.events import EventSource
+from service.first_start import ensure_operator_key
+from service.flight import Flight
+from service.gate import Thresholds
+from service.gateway import Gateway
+from service.loops import HintListener, Loop, Sweeper, running
+from service.removal import Remover
+from service.routes import erasers, events, generations, health, keys, models
+from service.rq_queue import RqQueue
+from service.seed import shipped_erasers, take_in_all
+from service.settings import Settings
+from service.settle import Settler
+from service.store.database import Database
+from service.sweep import Sweep
+from workers.artifacts import open_store
+from workers.contract import model_id
+
+MAX_BODY_BYTES = 256 * 2**10
+
+_DESCRIPTION = """\
+Text-to-video with concepts taken out, request by request. `POST /generate` with `erase` answers with a video made without them
+and a receipt that says which erasers acted. Authorize with `Authorization: Bearer ck_…`.
+
+Errors are always `{"error": {"code", "message", "param", "type"}}`.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    settings = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        logging.getLogger("service").setLevel(settings.log_level)
+        redis_url = settings.redis_url.get_secret_value()
+        with closing(open_redis(redis_url)) as redis:
+            async with aclosing(open_async_redis(redis_url)) as async_redis:
+                with closing(Database(settings.database_url.get_secret_value())) as database:
+                    gateway, loops = await run_in_threadpool(_build, settings, database, redis, async_redis)
+                    app.state.gateway = gateway
+                    with running(loops):
+                        yield
+
+    app = FastAPI(title="Clearway", description=_DESCRIPTION, lifespan=lifespan, max_body_size=MAX_BODY_BYTES)
+    handlers.install(app)
+    for router in (generations.router, events.router, erasers.router, keys.router, models.router, health.router):
+        app.include_router(router)
+    return app
+
+
+def _build(settings: Settings, database: Database, redis: Redis, async_redis: AsyncRedis) -> tuple[Gateway, list[Loop]]:
+    """Everything that blocks at the start: migrations, the operator's key, the erasers that came with the model."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    store = open_store(settings.artifacts_url)
+    database.migrate()
+    ensure_operator_key(database, settings.operator_key_path)
+    model = model_id(settings.model)
+    shipped = shipped_erasers(model)
+    if shipped is not None:
+        take_in_all(database, store, shipped, model=model)
+    queue = RqQueue(
+        redis,
+        generate_timeout_seconds=settings.generate_timeout_seconds,
+        train_timeout_seconds=settings.train_timeout_seconds,
+    )
+    flight = Flight(redis)
+    settler = Settler(database, store, queue)
+    remover = Remover(database, store, queue, flight)
+    sweep = Sweep(database, queue, flight, settler, remover, lost_after_seconds=settings.lost_after_seconds)
+    gateway = Gateway(
+        settings=settings,
+        database=database,
+        store=store,
+        queue=queue,
+        flight=flight,
+        catalogue=Catalogue(store, default_model=model),
+        sweep=sweep,
+        remover=remover,
+        events=EventSource(async_redis),
+        thresholds=Thresholds.of(settings),
+    )
+    sweeper = Sweeper(database, sweep, interval_seconds=settings.sweep_interval_seconds)
+    listener = HintListener(redis, database, settler)
+    return gateway, [Loop("settle", listener.step), Loop("sweep", sweeper.step, at_end=sweeper.release)]

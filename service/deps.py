@@ -1,0 +1,44 @@
+"""What routes ask for: the gateway's parts, and who calls."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import AfterValidator
+
+from service.auth import Caller, authenticate
+from service.errors import CallerError
+from service.gateway import Gateway
+from service.text import normalise_concept
+
+MAX_VERSION = 2**31 - 1
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: `ck_…`")
+
+
+def _gateway(request: Request) -> Gateway:
+    return cast(Gateway, request.app.state.gateway)
+
+
+GatewayDep = Annotated[Gateway, Depends(_gateway)]
+
+
+def _caller(gateway: GatewayDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+    return authenticate(gateway.database, credentials.credentials if credentials else None)
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+def _operator(caller: CallerDep) -> Caller:
+    if caller.role != "operator":
+        raise CallerError("forbidden", "this key has the role `user`; this call needs the key of an operator")
+    return caller
+
+
+OperatorDep = Annotated[Caller, Depends(_operator)]
+
+ConceptPath = Annotated[str, Path(examples=["parachute"]), AfterValidator(normalise_concept)]
+VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION)]

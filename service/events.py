@@ -1,0 +1,73 @@
+"""Server-sent events of one job.
+
+What workers say (`started`, `stage`, `step`, `finished`, `failed`, `cancelled`) is passed on under the ids of its Redis stream,
+so a client that comes back with `Last-Event-ID` misses nothing. The last event is always `settled`, from SQL, with the whole
+resource as data: it comes also when Redis lost the stream, or was never there. Then the stream ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import BaseModel
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sse_starlette import ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from service.connection import BLOCK_SECONDS
+from workers.contract import events_key
+
+_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+_START = "0-0"
+_ENDING = frozenset({b"finished", b"failed", b"cancelled"})
+_AFTER_ENDING_SECONDS = 0.05
+"""A worker's last word comes an instant before SQL knows; then it is asked again soon."""
+
+Fields = dict[bytes, bytes]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A resource now. `settled`: nothing will change it any more."""
+
+    body: BaseModel
+    settled: bool
+
+
+class EventSource:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def follow(
+        self, job_id: str, *, last_event_id: str | None, look: Callable[[], Snapshot | None]
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Events after `last_event_id` until the resource is settled, or gone. `look` may block; it runs in a thread."""
+        after = last_event_id if last_event_id and _ID.fullmatch(last_event_id) else _START
+        block_seconds = BLOCK_SECONDS
+        while True:
+            now = await run_in_threadpool(look)
+            last_look = now is None or now.settled
+            for entry_id, fields in await self._read(job_id, after, None if last_look else block_seconds):
+                after = entry_id.decode()
+                name = fields.get(b"event", b"message")
+                block_seconds = _AFTER_ENDING_SECONDS if name in _ENDING else BLOCK_SECONDS
+                yield ServerSentEvent(data=fields.get(b"data", b"{}").decode(), event=name.decode(), id=after)
+            if last_look:
+                if now is not None:
+                    yield ServerSentEvent(data=now.body.model_dump_json(), event="settled")
+                return
+
+    async def _read(self, job_id: str, after: str, block_seconds: float | None) -> list[tuple[bytes, Fields]]:
+        """New entries; waits for the first one up to `block_seconds`. None when there are none, or no Redis."""
+        try:
+            block = None if block_seconds is None else int(block_seconds * 1000)
+            answer = await self._redis.xread({events_key(job_id): after}, block=block)
+        except RedisError:
+            await asyncio.sleep(block_seconds or 0)
+            return []
+        return cast(list[tuple[bytes, list[tuple[bytes, Fields]]]], answer)[0][1] if answer else []

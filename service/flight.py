@@ -1,0 +1,102 @@
+"""What Redis knows of jobs in flight: who holds them, how far they are, which workers live.
+
+Everything here may be missing; then the answer is None or empty, never an error to a client. Only `holders` raises, because
+the sweep must tell "nobody holds it" from "cannot know".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from redis import Redis
+from redis.exceptions import RedisError
+
+from service.queue import QueueUnavailable
+from service.schemas.base import Progress
+from workers.contract import WorkerKind, events_key, lease_key, worker_key
+
+Record = TypeVar("Record", bound=BaseModel)
+
+_WORKER_PREFIX = worker_key("")
+
+
+class Holder(BaseModel):
+    """Who runs a job now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attempt: int
+    worker: str
+
+
+class LiveWorker(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    kind: WorkerKind
+    model: str
+    state: Literal["loading", "idle", "busy"]
+
+
+class Flight:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def holders(self, job_ids: Sequence[str]) -> list[Holder | None]:
+        """One per id, in order. Raises `QueueUnavailable`."""
+        if not job_ids:
+            return []
+        try:
+            values = self._redis.mget([lease_key(job_id) for job_id in job_ids])
+        except RedisError as error:
+            raise QueueUnavailable(str(error)) from error
+        return [None if value is None else _parse(Holder, value) for value in values]
+
+    def progress(self, job_id: str) -> Progress | None:
+        """From the latest event, if Redis has one."""
+        try:
+            entries = self._redis.xrevrange(events_key(job_id), count=1)
+        except RedisError:
+            return None
+        fields = entries[0][1] if entries else None
+        return read_progress(fields[b"data"]) if fields and b"data" in fields else None
+
+    def workers(self) -> list[LiveWorker]:
+        """Everybody who showed a sign of life lately; nobody when Redis is away."""
+        try:
+            keys = list(self._redis.scan_iter(match=f"{_WORKER_PREFIX}*", count=1000))
+            values = self._redis.mget(keys) if keys else []
+        except RedisError:
+            return []
+        return [worker for value in values if value is not None and (worker := _parse(LiveWorker, value))]
+
+    def forget(self, job_id: str) -> None:
+        """Drop the events of a deleted job, best effort; they expire anyway."""
+        try:
+            self._redis.delete(events_key(job_id))
+        except RedisError:
+            return
+
+    def ping(self) -> bool:
+        try:
+            return bool(self._redis.ping())
+        except RedisError:
+            return False
+
+
+def read_progress(data: bytes | str) -> Progress | None:
+    """The place that an event's data tells; None where it is not understood."""
+    try:
+        values = json.loads(data)
+        return Progress(stage=values.get("stage"), step=values.get("step"), total=values.get("total"))
+    except (ValueError, AttributeError):
+        return None
+
+
+def _parse(kind: type[Record], value: bytes | str) -> Record | None:
+    try:
+        return kind.model_validate_json(value)
+    except ValidationError:
+        return None

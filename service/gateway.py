@@ -1,0 +1,30 @@
+"""The parts of a running gateway, put together once by `service.app` and handed to every route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.catalogue import Catalogue
+from service.events import EventSource
+from service.flight import Flight
+from service.gate import Thresholds
+from service.queue import JobQueue
+from service.removal import Remover
+from service.settings import Settings
+from service.store.database import Database
+from service.sweep import Sweep
+from workers.artifacts import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Gateway:
+    settings: Settings
+    database: Database
+    store: ArtifactStore
+    queue: JobQueue
+    flight: Flight
+    catalogue: Catalogue
+    sweep: Sweep
+    remover: Remover
+    events: EventSource
+    thresholds: Thresholds

@@ -1,0 +1,110 @@
+"""From exceptions to responses. Every error a client sees has the body `{"error": {code, message, param, type}}`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, cast, get_args
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy import exc as sql
+from starlette.exceptions import HTTPException
+
+from service.errors import CODES, ErrorCode, RequestError, ServiceError, UnavailableError, error_type
+from service.schemas.base import ErrorBody, ErrorDetail
+from workers.artifacts import ArtifactError
+
+logger = logging.getLogger(__name__)
+
+_OF_VALIDATION: Mapping[str, ErrorCode] = {
+    "extra_forbidden": "unknown_field",
+    "json_invalid": "invalid_json",
+    "string_unicode": "invalid_text",
+}
+_OF_STATUS: Mapping[int, tuple[ErrorCode, str]] = {
+    400: ("invalid_json", "the body is not JSON"),
+    404: ("not_found", "no such route: /docs lists them all"),
+    405: ("method_not_allowed", "this route has no such method: /docs lists them all"),
+    413: ("payload_too_large", "the body is too large: 256 KiB are taken, 4 MiB for POST /erasers"),
+}
+_CODES = frozenset(get_args(ErrorCode))
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    for unavailable in (sql.OperationalError, sql.InterfaceError, sql.TimeoutError):
+        app.add_exception_handler(unavailable, _database_error)
+    for lost in (ArtifactError, OSError):
+        app.add_exception_handler(lost, _store_error)
+    app.add_exception_handler(Exception, _defect)
+
+
+def error_response(error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(error_body(error).model_dump(), error.status, {**error.headers, **(headers or {})})
+
+
+def error_body(error: ServiceError) -> ErrorBody:
+    message = error.message.encode(errors="backslashreplace").decode()  # what is wrong with a text must not break the answer
+    return ErrorBody(error=ErrorDetail(code=error.code, message=message, param=error.param, type=error_type(error.code)))
+
+
+async def _service_error(request: Request, error: Exception) -> JSONResponse:
+    return error_response(cast(ServiceError, error))
+
+
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    """The first thing that is wrong, with the field's place. Validators of ours name their code as the error's type."""
+    first = cast(RequestValidationError, error).errors()[0]
+    kind = first["type"]
+    code = cast(ErrorCode, kind) if kind in _CODES else _OF_VALIDATION.get(kind, "invalid_request")
+    param = _param(first["loc"])
+    message = first["msg"]
+    if code == "unknown_field":
+        message = f"the field {param!r} is not known here, and nothing is ignored: remove it, or look at /docs"
+    elif code == "invalid_json":
+        param, message = None, f"the body is not JSON: {first.get('ctx', {}).get('error', message)}"
+    elif code == "invalid_request":
+        message = f"{param}: {message}"
+    return error_response(RequestError(code, message, param=param))
+
+
+async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    raised = cast(HTTPException, error)
+    code, message = _OF_STATUS.get(raised.status_code, ("invalid_request", raised.detail))
+    return error_response(ServiceError(code, message), raised.headers)
+
+
+async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    logger.error("the database does not answer: %s", error)
+    return error_response(
+        UnavailableError("database_unavailable", "the database does not answer; nothing was changed: try again")
+    )
+
+
+async def _store_error(request: Request, error: Exception) -> JSONResponse:
+    logger.error("the artifact store does not answer: %s", error)
+    return error_response(UnavailableError("artifact_unavailable", "the artifact store does not answer: try again"))
+
+
+async def _defect(request: Request, error: Exception) -> JSONResponse:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return error_response(ServiceError("internal_error", "a defect of the service; its log has the details"))
+
+
+def _param(location: Sequence[Any]) -> str | None:
+    """`("body", "erase", 1, "strength")` → `erase[1].strength`."""
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:] if part != "[key]")
+    return path.removeprefix(".").encode(errors="backslashreplace").decode()[:200] or None
+
+
+def responses(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI descriptions of a route's errors, one entry a status."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        entry = described.setdefault(CODES[code].status, {"model": ErrorBody, "description": ""})
+        entry["description"] += f"`{code}`: {CODES[code].text}\n\n"
+    return described

@@ -1,0 +1,18 @@
+"""Finding a generation for a caller. One of another key is as absent as one that never was."""
+
+from __future__ import annotations
+
+from service.auth import Caller
+from service.errors import MissingError
+from service.gateway import Gateway
+from service.store import jobs
+from service.store.models import Job
+
+
+def owned_generation(gateway: Gateway, caller: Caller, generation_id: str) -> Job:
+    if generation_id.isascii() and generation_id.isprintable():  # PostgreSQL refuses NUL even in a comparison
+        with gateway.database.read() as session:
+            job = jobs.get(session, generation_id, kind="generate")
+        if job is not None and caller.sees_key in (None, job.key_id):
+            return job
+    raise MissingError("not_found", f"no generation {generation_id[:80]!a}")

@@ -1,0 +1,29 @@
+"""From a row of `jobs` to the payload of its present attempt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.schemas.generations import Plan
+from service.store.models import Job
+from workers.contract import EraserPin, GenerationTask, TrainingTask
+
+
+def payload(job: Job) -> dict[str, Any]:
+    """The task as JSON values, checked against the contract before it goes out."""
+    task = _generation(job) if job.kind == "generate" else _training(job)
+    return task.model_dump(mode="json")
+
+
+def _generation(job: Job) -> GenerationTask:
+    plan = Plan.model_validate(job.plan)
+    pins = tuple(
+        EraserPin(concept=eraser.concept, version=eraser.version, digest=eraser.digest, strength=eraser.strength)
+        for eraser in plan.erase
+    )
+    numbers = plan.model_dump(exclude={"erase", "encoder_fingerprint"})
+    return GenerationTask(id=job.id, attempt=job.attempt, erase=pins, **numbers)
+
+
+def _training(job: Job) -> TrainingTask:
+    return TrainingTask.model_validate({**job.plan, "attempt": job.attempt})

@@ -1,0 +1,67 @@
+"""The registry of erasers: how versions come to be, become active, and go.
+
+Versions are immutable; what moves is which one is active for a (concept, text encoder). Each function runs within the
+caller's transaction.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from service.errors import MissingError, StateError
+from service.gate import Thresholds, judge
+from service.store import erasers
+from service.store.models import EraserVersion
+from workers.contract import TrainingResult
+
+
+def find(session: Session, concept: str, version: int) -> EraserVersion:
+    row = erasers.get(session, concept, version)
+    if row is None:
+        raise MissingError("not_found", f"no eraser version {version} of {concept!r}: GET /erasers lists what there is")
+    return row
+
+
+def complete(session: Session, job_id: str, result: TrainingResult, evaluation: dict[str, Any]) -> None:
+    """A training ended well: its version is a candidate, with its numbers."""
+    erasers.move(
+        session,
+        erasers.of_job(session, job_id),
+        "candidate",
+        digest=result.digest,
+        layer=result.layer,
+        strength=result.strength,
+        encoder_fingerprint=result.encoder_fingerprint,
+        evaluation=evaluation,
+    )
+
+
+def give_up(session: Session, job_id: str) -> None:
+    """A training ended without a result. Why is in its job."""
+    erasers.move(session, erasers.of_job(session, job_id), "failed")
+
+
+def activate(session: Session, row: EraserVersion, thresholds: Thresholds, *, override: bool) -> None:
+    """`candidate` → `active`; the version that was active for the same concept and encoder is retired in the same breath."""
+    name = f"version {row.version} of {row.concept!r}"
+    if row.status != "candidate":
+        raise StateError("invalid_state", f"{name} is {row.status}; only a candidate can be activated")
+    verdict = judge(row.evaluation, thresholds)
+    if not verdict.passed and not override:
+        reasons = "; ".join(verdict.reasons)
+        raise StateError("gate_not_passed", f'{name} does not pass: {reasons}. {{"override": true}} activates it anyway')
+    now = datetime.now(UTC)
+    before = erasers.active(session, row.concept, row.encoder_fingerprint)
+    retired = before is None or erasers.move(session, before, "retired", retired_at=now)
+    if not (retired and erasers.move(session, row, "active", activated_at=now)):
+        raise StateError("invalid_state", f"{name} was changed by somebody else meanwhile: look at it again")
+
+
+def retire(session: Session, row: EraserVersion) -> None:
+    """`active` → `retired`. Requests for the concept are refused from now on, unless another version is activated."""
+    if row.status != "active" or not erasers.move(session, row, "retired", retired_at=datetime.now(UTC)):
+        message = f"version {row.version} of {row.concept!r} is {row.status}; only an active one can be retired"
+        raise StateError("invalid_state", message)

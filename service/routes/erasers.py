@@ -1,0 +1,139 @@
+"""The registry of erasers: train, look, activate, retire."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from service import registry, views
+from service.accept import accept_training
+from service.deps import CallerDep, ConceptPath, GatewayDep, OperatorDep, VersionPath
+from service.errors import MissingError
+from service.gate import judge
+from service.gateway import Gateway
+from service.handlers import responses
+from service.schemas.base import Limit, Page
+from service.schemas.erasers import ActivateRequest, Concept, Eraser, GateVerdict, Report, TrainRequest
+from service.store import erasers
+from service.store.models import EraserVersion
+from service.text import ConceptName
+
+router = APIRouter(
+    prefix="/erasers",
+    tags=["erasers"],
+    responses=responses("unauthorized", "invalid_request", "invalid_concept", "database_unavailable"),
+)
+
+MAX_TRAINING_BODY_BYTES = 4 * 2**20
+
+_TRAIN_ERRORS = responses(
+    "invalid_json", "unauthorized", "forbidden", "model_not_found", "invalid_state", "payload_too_large", "invalid_request",
+    "unknown_field", "invalid_text", "invalid_concept", "invalid_pairs", "unknown_method", "model_not_ready",
+    "database_unavailable",
+)  # fmt: skip
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses=_TRAIN_ERRORS,
+    max_body_size=MAX_TRAINING_BODY_BYTES,
+    summary="Train an eraser",
+)
+def train(request: TrainRequest, response: Response, gateway: GatewayDep, caller: OperatorDep) -> Eraser:
+    """A new version of the concept's eraser, in `training`. When it is trained and measured it is a `candidate`."""
+    row, job = accept_training(gateway, caller, request)
+    body = views.eraser(row, job)
+    response.headers["location"] = body.links.self
+    return body
+
+
+@router.get("", summary="Every concept and its versions")
+def list_erasers(
+    gateway: GatewayDep,
+    caller: CallerDep,
+    cursor: Annotated[ConceptName | None, Query(description="`next_cursor` of the page before")] = None,
+    limit: Annotated[Limit, Query()] = 100,
+) -> Page[Concept]:
+    """By name of concept."""
+    with gateway.database.read() as session:
+        rows = erasers.page(session, after=cursor, limit=limit + 1)
+        trainings = erasers.trainings(session, rows)
+    found = views.concepts(rows, trainings)
+    return Page[Concept](data=found[:limit], next_cursor=found[limit - 1].concept if len(found) > limit else None)
+
+
+@router.get("/{concept}", responses=responses("not_found"), summary="One concept's versions")
+def get_concept(concept: ConceptPath, gateway: GatewayDep, caller: CallerDep) -> Concept:
+    with gateway.database.read() as session:
+        rows = erasers.of_concept(session, concept)
+        trainings = erasers.trainings(session, rows)
+    if not rows:
+        raise MissingError("not_found", f'no eraser for {concept!r}; train one: POST /erasers {{"concept": "{concept}"}}')
+    return views.concepts(rows, trainings)[0]
+
+
+@router.get("/{concept}/{version}", responses=responses("not_found"), summary="One version")
+def get_version(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: CallerDep) -> Eraser:
+    with gateway.database.read() as session:
+        row = registry.find(session, concept, version)
+        job = erasers.trainings(session, [row]).get(row.job_id or "")
+    if job is not None and row.status == "training":
+        gateway.sweep.observe(job)
+        return _view(gateway, concept, version)
+    return views.eraser(row, job)
+
+
+@router.get("/{concept}/{version}/report", responses=responses("not_found"), summary="Its numbers, and the gate's verdict")
+def get_report(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: CallerDep) -> Report:
+    with gateway.database.read() as session:
+        row = registry.find(session, concept, version)
+    verdict = judge(row.evaluation, gateway.thresholds)
+    return Report(
+        concept=row.concept,
+        version=row.version,
+        status=row.status,
+        digest=row.digest,
+        evaluation=row.evaluation,
+        gate=GateVerdict(passed=verdict.passed, reasons=list(verdict.reasons), thresholds=asdict(gateway.thresholds)),
+    )
+
+
+@router.post(
+    "/{concept}/{version}/activate",
+    responses=responses("forbidden", "not_found", "invalid_state", "gate_not_passed", "unknown_field"),
+    summary="Use a candidate from now on",
+)
+def activate(
+    concept: ConceptPath,
+    version: VersionPath,
+    gateway: GatewayDep,
+    caller: OperatorDep,
+    request: ActivateRequest | None = None,
+) -> Eraser:
+    """Retires the version that was active for the same concept and text encoder. Its numbers must pass the gate, unless
+    `{"override": true}` is sent."""
+    with gateway.database.write() as session:
+        row = registry.find(session, concept, version)
+        registry.activate(session, row, gateway.thresholds, override=request is not None and request.override)
+    return _view(gateway, concept, version)
+
+
+@router.post(
+    "/{concept}/{version}/retire", responses=responses("forbidden", "not_found", "invalid_state"), summary="Use it no more"
+)
+def retire(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: OperatorDep) -> Eraser:
+    """Requests that erase the concept are refused until another version is activated. Accepted ones keep their pins."""
+    with gateway.database.write() as session:
+        registry.retire(session, registry.find(session, concept, version))
+    return _view(gateway, concept, version)
+
+
+def _view(gateway: Gateway, concept: str, version: int) -> Eraser:
+    with gateway.database.read() as session:
+        row: EraserVersion = registry.find(session, concept, version)
+        job = erasers.trainings(session, [row]).get(row.job_id or "")
+    progress = gateway.flight.progress(job.id) if job and row.status == "training" and job.status == "running" else None
+    return views.eraser(row, job, progress)

@@ -1,0 +1,144 @@
+"""`POST /generate`, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import FileResponse, JSONResponse
+
+from service import views
+from service.accept import accept_generation, plan_generation
+from service.deps import CallerDep, GatewayDep
+from service.errors import StateError, UnavailableError
+from service.handlers import responses
+from service.owned import owned_generation
+from service.ring import silence
+from service.schemas.base import Cursor, Limit, Page
+from service.schemas.generations import GenerateRequest, Generation, Plan
+from service.states import TERMINAL, JobStatus
+from service.store import jobs
+from workers.artifacts import ArtifactMissing
+from workers.contract import Receipt, video_key
+
+router = APIRouter(tags=["generations"], responses=responses("unauthorized", "invalid_request", "database_unavailable"))
+
+_REQUEST_ERRORS = responses(
+    "invalid_json", "unauthorized", "model_not_found", "eraser_not_active", "eraser_wrong_encoder", "payload_too_large",
+    "invalid_request", "unknown_field", "invalid_text", "empty_prompt", "prompt_too_long", "invalid_concept",
+    "too_many_concepts", "duplicate_concept", "unknown_concept", "unknown_version", "invalid_strength", "invalid_size",
+    "invalid_frames", "invalid_steps", "invalid_metadata", "model_not_ready", "database_unavailable",
+)  # fmt: skip
+
+
+@router.post(
+    "/generate",
+    status_code=202,
+    response_model=Generation,
+    responses={200: {"model": Plan, "description": "With `?dry_run=true`: what it comes to; nothing runs."}, **_REQUEST_ERRORS},
+    summary="Generate a video without some concepts",
+)
+def generate(
+    request: GenerateRequest,
+    response: Response,
+    gateway: GatewayDep,
+    caller: CallerDep,
+    dry_run: Annotated[bool, Query(description="Only tell the plan.")] = False,
+) -> Generation | JSONResponse:
+    """Returns as soon as the request is on record. Follow `links.events`, or ask `links.self`, until it is settled.
+
+    Every concept in `erase` must have an active eraser for the model's text encoder; otherwise nothing is accepted. The
+    versions are pinned now, by digest: activating another one later does not change this generation.
+    """
+    if dry_run:
+        return JSONResponse(plan_generation(gateway, request).model_dump(mode="json"))
+    body = views.generation(accept_generation(gateway, caller, request))
+    response.headers["location"] = body.links.self
+    return body
+
+
+@router.get("/generations", summary="List generations, newest first")
+def list_generations(
+    gateway: GatewayDep,
+    caller: CallerDep,
+    status: JobStatus | None = None,
+    cursor: Annotated[Cursor | None, Query()] = None,
+    limit: Annotated[Limit, Query()] = 20,
+) -> Page[Generation]:
+    """Those of the caller's key; an operator sees all."""
+    with gateway.database.read() as session:
+        found = jobs.page(session, kind="generate", key_id=caller.sees_key, status=status, before=cursor, limit=limit + 1)
+    shown = found[:limit]
+    next_cursor = shown[-1].id if len(found) > limit else None
+    return Page[Generation](data=[views.generation(job) for job in shown], next_cursor=next_cursor)
+
+
+@router.get("/generations/{id}", responses=responses("not_found"), summary="One generation")
+def get_generation(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # noqa: A002
+    job = owned_generation(gateway, caller, id)
+    if job.status not in TERMINAL:
+        gateway.sweep.observe(job)
+    return views.generation(job, gateway.flight.progress(job.id) if job.status == "running" else None)
+
+
+@router.get(
+    "/generations/{id}/video",
+    response_class=Response,
+    responses={
+        200: {"content": {"video/mp4": {}}, "description": "The MP4. `Range` is understood."},
+        206: {"content": {"video/mp4": {}}, "description": "The part asked for by `Range`."},
+        **responses("not_found", "not_finished", "artifact_unavailable"),
+    },
+    summary="The video",
+)
+def get_video(id: str, gateway: GatewayDep, caller: CallerDep) -> Response:  # noqa: A002
+    job = owned_generation(gateway, caller, id)
+    if job.status != "succeeded":
+        raise StateError("not_finished", f"there is no video: generation {id} is {job.status}")
+    key = video_key(job.id, job.attempt)
+    headers = {"cache-control": "private, max-age=31536000, immutable", "content-disposition": f'inline; filename="{id}.mp4"'}
+    path = gateway.store.local_path(key)
+    if path is not None:
+        return FileResponse(path, media_type="video/mp4", headers=headers)
+    try:
+        return Response(gateway.store.get(key), media_type="video/mp4", headers=headers)
+    except ArtifactMissing:
+        raise UnavailableError("artifact_unavailable", f"the video of generation {id} is not in the store any more") from None
+
+
+@router.get("/generations/{id}/receipt", responses=responses("not_found", "not_finished"), summary="What was applied")
+def get_receipt(id: str, gateway: GatewayDep, caller: CallerDep) -> Receipt:  # noqa: A002
+    """Which erasers acted, on how many tokens, how strongly the concept was present before and after, and the video's hash."""
+    job = owned_generation(gateway, caller, id)
+    if job.result is None:
+        raise StateError("not_finished", f"there is no receipt: generation {id} is {job.status}")
+    return Receipt.model_validate(job.result)
+
+
+@router.post("/generations/{id}/cancel", responses=responses("not_found", "invalid_state"), summary="Cancel")
+def cancel(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # noqa: A002
+    """Canceled at once and for good: whatever a worker still does for it is never shown. A worker that runs it is told to
+    stop, which it does within one step. Cancelling again changes nothing; a generation that has ended otherwise is refused."""
+    job = owned_generation(gateway, caller, id)
+    if job.status not in TERMINAL:
+        gateway.sweep.observe(job)
+    if job.status not in TERMINAL:
+        with gateway.database.write() as session:
+            jobs.cancel(session, job)
+        silence(gateway.queue, job, worker=None)
+        job = owned_generation(gateway, caller, id)
+    if job.status != "canceled":
+        raise StateError("invalid_state", f"generation {id} is {job.status} and cannot be cancelled any more")
+    return views.generation(job)
+
+
+@router.delete("/generations/{id}", status_code=204, responses=responses("not_found"), summary="Delete")
+def delete(id: str, gateway: GatewayDep, caller: CallerDep) -> None:  # noqa: A002
+    """Its words, its video and its receipt. One that is not finished is cancelled first."""
+    job = owned_generation(gateway, caller, id)
+    with gateway.database.write() as session:
+        if job.status not in TERMINAL:
+            jobs.cancel(session, job)
+        jobs.hide(session, job)
+    silence(gateway.queue, job, worker=None)
+    gateway.remover.remove(job)

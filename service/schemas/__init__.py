@@ -1,0 +1,1 @@
+"""The bodies of requests and responses. Requests refuse unknown fields and never turn one type into another."""

@@ -1,0 +1,56 @@
+"""What every request and every response has in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.errors import ErrorCode, ErrorType
+
+Item = TypeVar("Item")
+
+
+class RequestBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class ResponseBody(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class ErrorDetail(ResponseBody):
+    code: ErrorCode
+    message: str
+    param: str | None = Field(description="the field at fault, for instance `erase[1].strength`")
+    type: ErrorType
+
+
+class ErrorBody(ResponseBody):
+    error: ErrorDetail
+
+
+class JobError(ResponseBody):
+    """Why a job ended without a result."""
+
+    code: str = Field(description="closed set, see `FailureCode` in the README", examples=["eraser_inactive"])
+    message: str
+
+
+class Progress(ResponseBody):
+    """Where the running attempt is, as last heard of."""
+
+    stage: str | None = Field(examples=["denoise"])
+    step: int | None = Field(examples=[12])
+    total: int | None = Field(examples=[30])
+
+
+class Page(ResponseBody, Generic[Item]):
+    """Newest first. Ask for the next page with `?cursor=<next_cursor>`."""
+
+    data: list[Item]
+    next_cursor: str | None
+
+
+Cursor = Annotated[str, Field(pattern=r"^[a-z]{3,5}_[0-9a-f]{32}$", description="`next_cursor` of the page before")]
+Limit = Annotated[int, Field(ge=1, le=100)]

@@ -1,0 +1,119 @@
+"""`POST /erasers`, eraser versions, their reports."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
+from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
+from service.states import VersionStatus
+from service.text import ConceptName, Text
+
+METHODS = ("clear",)
+MAX_PAIRS = 5000
+MAX_PHRASES = 64
+
+
+class Pair(RequestBody):
+    """The same prompt with and without the concept."""
+
+    positive: Annotated[Text, StringConstraints(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
+    negative: Annotated[Text, StringConstraints(max_length=MAX_PROMPT_CHARACTERS)]
+
+
+def _pairs(value: list[Pair]) -> list[Pair]:
+    if not 1 <= len(value) <= MAX_PAIRS:
+        numbers = {"count": len(value), "limit": MAX_PAIRS}
+        raise PydanticCustomError("invalid_pairs", "{count} pairs, but 1 to {limit} are taken", numbers)
+    for index, pair in enumerate(value):
+        if pair.positive == pair.negative:
+            raise PydanticCustomError("invalid_pairs", "pair {index}: both prompts are the same", {"index": index})
+    return value
+
+
+Phrases = Annotated[
+    list[Annotated[Text, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]],
+    Field(max_length=MAX_PHRASES),
+]
+
+
+class TrainRequest(RequestBody):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"concept": "golf ball", "keep": ["balloon", "apple"]},
+                {"concept": "sailboat", "pairs": [{"positive": "a sailboat on a lake", "negative": "a lake"}]},
+            ]
+        }
+    )
+
+    concept: ConceptName
+    method: Annotated[str, StringConstraints(max_length=40)] = Field(default="clear", description="how to erase")
+    description: Annotated[Text, StringConstraints(max_length=2000)] = Field(default="", description="the concept in words")
+    synonyms: Phrases = Field(default=[], description="other words for it")
+    keep: Phrases = Field(default=[], description="neighbours that must survive")
+    pairs: Annotated[list[Pair], AfterValidator(_pairs)] | None = Field(
+        default=None, description=f"prompts with and without it, up to {MAX_PAIRS}; default: made by the trainer"
+    )
+    model: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = None
+    config: Annotated[dict[str, JsonValue], Field(max_length=64)] = Field(default={}, description="settings of the method")
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+
+
+class ActivateRequest(RequestBody):
+    override: bool = Field(default=False, description="activate although the evaluation does not pass the gate")
+
+
+class EraserLinks(ResponseBody):
+    self: str
+    report: str
+    events: str
+
+
+class Eraser(ResponseBody):
+    """One version of the eraser of one concept. Immutable once trained; its digest is its content."""
+
+    concept: str
+    version: int
+    status: VersionStatus
+    method: str
+    model: str
+    encoder_fingerprint: str
+    digest: str | None
+    layer: int | None = Field(description="encoder block, 0-based, whose output is edited")
+    strength: float | None
+    evaluation: dict[str, Any] | None
+    config: dict[str, Any]
+    created_at: datetime
+    activated_at: datetime | None
+    progress: Progress | None = Field(description="while it trains")
+    error: JobError | None
+    links: EraserLinks
+
+
+class Concept(ResponseBody):
+    """Every version of one concept's eraser, newest first."""
+
+    concept: str
+    versions: list[Eraser]
+
+
+class GateVerdict(ResponseBody):
+    passed: bool
+    reasons: list[str]
+    thresholds: dict[str, float]
+
+
+class Report(ResponseBody):
+    """The measured numbers of one version, and what the gate says of them."""
+
+    concept: str
+    version: int
+    status: VersionStatus
+    digest: str | None
+    evaluation: dict[str, Any] | None
+    gate: GateVerdict

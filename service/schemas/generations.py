@@ -1,0 +1,176 @@
+"""`POST /generate` and the generation it makes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
+from service.states import JobStatus
+from service.text import ConceptName, Text
+from workers.contract import Digest
+
+MAX_PROMPT_CHARACTERS = 2000
+MAX_CONCEPTS = 16
+MAX_METADATA_PAIRS = 16
+MAX_SEED = 2**53 - 1  # exact in every JSON reader
+
+
+class EraseItem(RequestBody):
+    """One concept to take out. `"nudity"` and `"nudity@3"` are short for `{"concept": "nudity"[, "version": 3]}`."""
+
+    concept: ConceptName = Field(examples=["french horn"])
+    version: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="default: the version that is active when the request arrives"
+    )
+    strength: Annotated[float, BeforeValidator(lambda value: _strength(value))] | None = Field(
+        default=None, description="γ, 0 to 100; default the eraser's own. 0 changes nothing."
+    )
+
+
+def _strength(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise PydanticCustomError("invalid_strength", "a strength is a number from 0 to 100")
+    return float(value)
+
+
+def _expand(value: object) -> object:
+    """`"name"` or `"name@version"` → the fields of an `EraseItem`."""
+    if not isinstance(value, str):
+        return value
+    name, at, version = value.rpartition("@")
+    if not at:
+        return {"concept": value}
+    if not (version.isascii() and version.isdigit() and len(version) <= 9 and int(version)):
+        raise PydanticCustomError("invalid_concept", "after @ stands a version number from 1, as in parachute@2")
+    return {"concept": name, "version": int(version)}
+
+
+def _prompt(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("empty_prompt", "the prompt is empty: describe the video")
+    return _not_too_long(value)
+
+
+def _not_too_long(value: str) -> str:
+    if len(value) > MAX_PROMPT_CHARACTERS:
+        raise PydanticCustomError(
+            "prompt_too_long",
+            "{length} characters, but at most {limit} are taken: shorten it",
+            {"length": len(value), "limit": MAX_PROMPT_CHARACTERS},
+        )
+    return value
+
+
+def _concepts(value: list[EraseItem]) -> list[EraseItem]:
+    if len(value) > MAX_CONCEPTS:
+        raise PydanticCustomError(
+            "too_many_concepts", "{count} concepts, but at most {limit} are taken", {"count": len(value), "limit": MAX_CONCEPTS}
+        )
+    names = [item.concept for item in value]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise PydanticCustomError("duplicate_concept", "named more than once: {names}", {"names": ", ".join(twice)})
+    return value
+
+
+def _metadata(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > MAX_METADATA_PAIRS:
+        raise PydanticCustomError(
+            "invalid_metadata", "{count} pairs, but at most {limit} are kept", {"count": len(value), "limit": MAX_METADATA_PAIRS}
+        )
+    if any(not 1 <= len(key) <= 64 or len(text) > 512 for key, text in value.items()):
+        raise PydanticCustomError("invalid_metadata", "a key has 1 to 64 characters, a value at most 512")
+    return value
+
+
+class GenerateRequest(RequestBody):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"prompt": "a parachute over a beach", "erase": ["parachute"], "seed": 7},
+                {"prompt": "a church and a springer dog", "erase": [{"concept": "church", "strength": 1.5}], "num_frames": 9},
+            ]
+        }
+    )
+
+    prompt: Annotated[Text, AfterValidator(_prompt)]
+    erase: Annotated[
+        list[Annotated[EraseItem, BeforeValidator(_expand, json_schema_input_type=str | EraseItem)]], AfterValidator(_concepts)
+    ] = Field(default=[], description='concepts to take out: `"parachute"`, `"parachute@2"` or `{concept, version, strength}`')
+    negative_prompt: Annotated[Text, AfterValidator(_not_too_long)] = Field(
+        default="", description="encoded without erasers; it is no means of erasure"
+    )
+    model: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        default=None, description="default: the model this installation is configured with; `GET /models` lists them"
+    )
+    width: int | None = Field(default=None, description="pixels; default the model's")
+    height: int | None = Field(default=None, description="pixels; default the model's")
+    num_frames: int | None = None
+    num_inference_steps: int | None = None
+    guidance_scale: float | None = Field(default=None, ge=0, le=50)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="default: drawn, and told in the response")
+    metadata: Annotated[dict[Text, Text], AfterValidator(_metadata)] = Field(
+        default={}, description="up to 16 pairs of strings, kept with the generation and given back"
+    )
+
+
+class AppliedEraser(ResponseBody):
+    """One eraser of a generation, pinned when the request was accepted."""
+
+    concept: str
+    version: int
+    digest: Digest
+    strength: float = Field(description="γ")
+    layer: int = Field(description="encoder block, 0-based, whose output is edited")
+
+
+class GenerationLinks(ResponseBody):
+    self: str
+    video: str
+    events: str
+    receipt: str
+
+
+class Plan(ResponseBody):
+    """What a request comes to: every default filled in, every eraser pinned. Nothing ran."""
+
+    model: str
+    encoder_fingerprint: Digest
+    prompt: str
+    negative_prompt: str
+    erase: list[AppliedEraser]
+    width: int
+    height: int
+    num_frames: int
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    frames_per_second: int
+
+
+class Generation(ResponseBody):
+    id: str
+    status: JobStatus
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int = Field(description="grows when a worker was lost and another one began anew")
+    model: str
+    prompt: str
+    negative_prompt: str
+    erase: list[AppliedEraser]
+    width: int
+    height: int
+    num_frames: int
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    frames_per_second: int
+    metadata: dict[str, str]
+    progress: Progress | None = Field(description="while it runs")
+    error: JobError | None
+    receipt: dict[str, Any] | None = Field(description="what was applied; present when it succeeded")
+    links: GenerationLinks

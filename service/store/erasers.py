@@ -1,0 +1,143 @@
+"""Statements on `eraser_versions`. Moves are conditional on the status that the caller saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy.orm import Session
+
+from service.states import VersionStatus, check_version_move
+from service.store.identifiers import new_id
+from service.store.models import EraserVersion, Job
+
+
+def insert_training(
+    session: Session,
+    *,
+    concept: str,
+    version: int,
+    method: str,
+    model: str,
+    encoder_fingerprint: str,
+    config: dict[str, Any],
+    job_id: str,
+) -> EraserVersion:
+    row = EraserVersion(
+        id=new_id("ers"),
+        concept=concept,
+        version=version,
+        status="training",
+        method=method,
+        model=model,
+        encoder_fingerprint=encoder_fingerprint,
+        config=config,
+        job_id=job_id,
+        created_at=datetime.now(UTC),
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def insert_shipped(
+    session: Session,
+    *,
+    concept: str,
+    method: str,
+    model: str,
+    encoder_fingerprint: str,
+    digest: str,
+    layer: int,
+    strength: float,
+    evaluation: dict[str, Any],
+    config: dict[str, Any],
+    activate: bool,
+) -> EraserVersion:
+    now = datetime.now(UTC)
+    row = EraserVersion(
+        id=new_id("ers"),
+        concept=concept,
+        version=next_version(session, concept),
+        status="active" if activate else "candidate",
+        method=method,
+        model=model,
+        encoder_fingerprint=encoder_fingerprint,
+        digest=digest,
+        layer=layer,
+        strength=strength,
+        evaluation=evaluation,
+        config=config,
+        job_id=None,
+        created_at=now,
+        activated_at=now if activate else None,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def next_version(session: Session, concept: str) -> int:
+    return (session.scalar(select(func.max(EraserVersion.version)).where(EraserVersion.concept == concept)) or 0) + 1
+
+
+def get(session: Session, concept: str, version: int) -> EraserVersion | None:
+    return session.scalar(select(EraserVersion).where(EraserVersion.concept == concept, EraserVersion.version == version))
+
+
+def of_job(session: Session, job_id: str) -> EraserVersion:
+    """The version that a training makes; they were inserted together."""
+    return session.scalars(select(EraserVersion).where(EraserVersion.job_id == job_id)).one()
+
+
+def trainings(session: Session, rows: Sequence[EraserVersion]) -> dict[str, Job]:
+    """The training jobs of versions, by job id."""
+    job_ids = [row.job_id for row in rows if row.job_id is not None]
+    return {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(job_ids)))} if job_ids else {}
+
+
+def of_concept(session: Session, concept: str) -> Sequence[EraserVersion]:
+    """All versions, newest first."""
+    statement = select(EraserVersion).where(EraserVersion.concept == concept).order_by(EraserVersion.version.desc())
+    return session.scalars(statement).all()
+
+
+def active(session: Session, concept: str, encoder_fingerprint: str) -> EraserVersion | None:
+    return session.scalar(
+        select(EraserVersion).where(
+            EraserVersion.concept == concept,
+            EraserVersion.encoder_fingerprint == encoder_fingerprint,
+            EraserVersion.status == "active",
+        )
+    )
+
+
+def with_digest(session: Session, concept: str, digest: str) -> EraserVersion | None:
+    return session.scalar(select(EraserVersion).where(EraserVersion.concept == concept, EraserVersion.digest == digest).limit(1))
+
+
+def concepts(session: Session) -> Sequence[str]:
+    return session.scalars(select(EraserVersion.concept).distinct().order_by(EraserVersion.concept)).all()
+
+
+def page(session: Session, *, after: str | None, limit: int) -> Sequence[EraserVersion]:
+    """All versions of the next `limit` concepts after the name `after`, by name, newest version first."""
+    names = select(EraserVersion.concept).distinct().order_by(EraserVersion.concept).limit(limit)
+    if after is not None:
+        names = names.where(EraserVersion.concept > after)
+    order = (EraserVersion.concept, EraserVersion.version.desc())
+    return session.scalars(select(EraserVersion).where(EraserVersion.concept.in_(names)).order_by(*order)).all()
+
+
+def move(session: Session, row: EraserVersion, target: VersionStatus, **values: Any) -> bool:
+    """False when the version left `row.status` meanwhile. On success the caller's `row` follows."""
+    check_version_move(row.status, target)
+    where = (EraserVersion.id == row.id, EraserVersion.status == row.status)
+    statement = update(EraserVersion).where(*where).values(status=target, **values)
+    moved = cast(CursorResult[Any], session.execute(statement)).rowcount == 1
+    if moved:
+        for name, value in {"status": target, **values}.items():
+            setattr(row, name, value)
+    return moved

@@ -1,0 +1,14 @@
+"""Identifiers that grow with time, so that order by id is order of arrival and an id is a cursor."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Literal
+
+Prefix = Literal["gen", "train", "ers"]
+
+
+def new_id(prefix: Prefix) -> str:
+    """`gen_019a…`: milliseconds since 1970 in 12 hex digits, then 80 random bits."""
+    return f"{prefix}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"

@@ -1,0 +1,107 @@
+"""The tables.
+
+`jobs` holds the life of every piece of work, generation or training, because accepting, sweeping and settling are the same
+for both; what is particular is in `plan` (what to do) and `result` (the worker's record). `eraser_versions` is the
+registry. A partial unique index, not code, guarantees one active version per (concept, text encoder).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from service.states import JobStatus, VersionStatus
+from service.store.columns import UtcDateTime
+from workers.contract import WorkerKind
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {  # noqa: RUF012  SQLAlchemy's declared form
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(none_as_null=True),
+        WorkerKind: String(16),
+        JobStatus: String(16),
+        VersionStatus: String(16),
+    }
+
+
+class ApiKey(Base):
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(16))
+    secret_sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Job(Base):
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_status", "status"),
+        Index("ix_jobs_key_id_kind_id", "key_id", "kind", "id"),
+        Index("ix_jobs_deleted_at", "deleted_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)  # ids grow with time: order by id is order of arrival
+    kind: Mapped[WorkerKind]
+    status: Mapped[JobStatus]
+    attempt: Mapped[int]  # the fence: only this attempt's records count
+    model: Mapped[str] = mapped_column(String(200))
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    plan: Mapped[dict[str, Any]]  # Plan | TrainingTask: decided when accepted, the same for every attempt
+    labels: Mapped[dict[str, Any]]  # `metadata` of the request
+    result: Mapped[dict[str, Any] | None]  # Receipt | TrainingResult
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    error_message: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]  # hidden from clients; the row goes when no worker holds the job any more
+
+
+class EraserVersion(Base):
+    __tablename__ = "eraser_versions"
+    __table_args__ = (
+        UniqueConstraint("concept", "version", name="uq_eraser_versions_concept_version"),
+        Index(
+            "uq_eraser_versions_active",
+            "concept",
+            "encoder_fingerprint",
+            unique=True,
+            sqlite_where=text("status = 'active'"),
+            postgresql_where=text("status = 'active'"),
+        ),
+        Index("ix_eraser_versions_job_id", "job_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    concept: Mapped[str] = mapped_column(String(80))
+    version: Mapped[int]
+    status: Mapped[VersionStatus]
+    method: Mapped[str] = mapped_column(String(40))
+    model: Mapped[str] = mapped_column(String(200))
+    encoder_fingerprint: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str | None] = mapped_column(String(64))
+    layer: Mapped[int | None]
+    strength: Mapped[float | None]
+    evaluation: Mapped[dict[str, Any] | None]
+    config: Mapped[dict[str, Any]]
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # None: it came with the model
+    created_at: Mapped[datetime]
+    activated_at: Mapped[datetime | None]
+    retired_at: Mapped[datetime | None]
+
+
+class Lease(Base):
+    """Who of several gateways does a thing that one at a time should do."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(80))
+    expires_at: Mapped[datetime]

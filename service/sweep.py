@@ -1,0 +1,154 @@
+"""The sweep: SQL against Redis against the store, for what no event told.
+
+    running, held by a worker          it goes on (and is settled if its end is already in the store)
+    running or queued, end in store    settled
+    queued, and the queue forgot it    rung for again, same attempt
+    taken, but nobody holds it         after `lost_after_seconds`: the next attempt, or `worker_lost` after the last
+    canceled, but still held           told to stop again
+    deleted, and nobody holds it       its artifacts and its row go
+
+A lease is always looked at before the store: a worker writes its record before it lets go, so "not held, no record" means
+lost. Every move is fenced in SQL; sweeping twice at once would be wasteful, not wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from pydantic import ValidationError
+
+from service.flight import Flight, Holder
+from service.queue import JobQueue, QueueUnavailable
+from service.removal import Remover
+from service.ring import ring, silence
+from service.settle import Settler
+from service.store import jobs
+from service.store.database import Database
+from service.store.models import Job
+from workers.artifacts import ArtifactError
+from workers.contract import MAX_ATTEMPTS, rq_job_id
+
+logger = logging.getLogger(__name__)
+
+_STOP_AGAIN_WITHIN = timedelta(hours=1)
+_ONE_JOBS_TROUBLE = (ArtifactError, OSError, ValidationError)
+"""What keeps one job from being swept, and must not keep the others."""
+
+
+class Sweep:
+    def __init__(
+        self,
+        database: Database,
+        queue: JobQueue,
+        flight: Flight,
+        settler: Settler,
+        remover: Remover,
+        *,
+        lost_after_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._flight = flight
+        self._settler = settler
+        self._remover = remover
+        self._lost_after_seconds = lost_after_seconds
+        self._clock = clock
+        self._unheld_since: dict[str, float] = {}  # by name of attempt; forgetting it only delays a decision
+
+    def run(self) -> None:
+        """One pass. Without Redis only the store is looked at, since nothing else can be known."""
+        with self._database.read() as session:
+            running = jobs.in_status(session, "running")
+        try:
+            suspects = [*running, *self._not_in_line()]
+            self._check(suspects)
+            self._stop_canceled()
+            self._remove_deleted()
+        except QueueUnavailable as error:
+            logger.warning("sweep without Redis: %s", error)
+            for job in running:
+                self._settler.settle(job)
+
+    def observe(self, job: Job) -> None:
+        """Bring one unfinished job up to date now: is it running, has it ended? Asks Redis and the store, if they answer."""
+        try:
+            holder = self._flight.holders([job.id])[0]
+        except QueueUnavailable:
+            holder = None
+        self._started(job, holder)
+        self._settler.settle(job)
+
+    def _not_in_line(self) -> Sequence[Job]:
+        """Queued in SQL, but not waiting in the queue. Thousands may wait, so only the difference is read whole."""
+        with self._database.read() as session:
+            queued = jobs.queued_attempts(session)
+            if not queued:
+                return []
+            waiting = self._queue.waiting("generate") | self._queue.waiting("train")
+            missing = [job_id for job_id, attempt in queued if rq_job_id(job_id, attempt) not in waiting]
+            return [job for job_id in missing if (job := jobs.get(session, job_id)) is not None and job.status == "queued"]
+
+    def _check(self, suspects: Sequence[Job]) -> None:
+        unheld: set[str] = set()
+        for job, holder in zip(suspects, self._flight.holders([job.id for job in suspects]), strict=True):
+            try:
+                if not self._accounted_for(job, holder):
+                    unheld.add(rq_job_id(job.id, job.attempt))
+                    self._unheld(job)
+            except _ONE_JOBS_TROUBLE as error:
+                logger.error("job %s attempt %d cannot be swept now: %s", job.id, job.attempt, error)
+        self._unheld_since = {name: since for name, since in self._unheld_since.items() if name in unheld}
+
+    def _accounted_for(self, job: Job, holder: Holder | None) -> bool:
+        """Ended, held, or in line again: nothing is the matter with the present attempt."""
+        held = self._started(job, holder)
+        if self._settler.settle(job) or held:
+            return True
+        forgotten = job.status == "queued" and self._queue.status(rq_job_id(job.id, job.attempt)) is None
+        if forgotten and ring(self._queue, job):
+            logger.info("job %s attempt %d: the queue forgot it, rung for again", job.id, job.attempt)
+        return forgotten
+
+    def _unheld(self, job: Job) -> None:
+        now = self._clock()
+        if now - self._unheld_since.setdefault(rq_job_id(job.id, job.attempt), now) >= self._lost_after_seconds:
+            self._lost(job)
+
+    def _started(self, job: Job, holder: Holder | None) -> bool:
+        """Whether a worker holds the present attempt. A queued job that is held is running."""
+        if holder is None or holder.attempt != job.attempt:
+            return False
+        if job.status == "queued":
+            with self._database.write() as session:
+                jobs.start(session, job, at=datetime.now(UTC))
+        return True
+
+    def _lost(self, job: Job) -> None:
+        logger.warning("job %s attempt %d: its worker is gone", job.id, job.attempt)
+        self._queue.remove(rq_job_id(job.id, job.attempt))
+        if job.attempt >= MAX_ATTEMPTS:
+            message = f"{MAX_ATTEMPTS} workers in turn were lost while they ran it"
+            self._settler.fail(job, code="worker_lost", message=message)
+            return
+        with self._database.write() as session:
+            seen_running = job.status == "running" or jobs.start(session, job, at=datetime.now(UTC))
+            again = seen_running and jobs.requeue(session, job)
+        if again:
+            ring(self._queue, job)
+
+    def _stop_canceled(self) -> None:
+        with self._database.read() as session:
+            canceled = jobs.canceled_lately(session, within=_STOP_AGAIN_WITHIN)
+        for job, holder in zip(canceled, self._flight.holders([job.id for job in canceled]), strict=True):
+            if holder is not None:
+                silence(self._queue, job, worker=holder.worker)
+
+    def _remove_deleted(self) -> None:
+        with self._database.read() as session:
+            deleted = jobs.deleted(session)
+        for job in deleted:
+            self._remover.remove(job)

@@ -1,0 +1,66 @@
+"""Rows as clients see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from urllib.parse import quote
+
+from service.schemas.base import JobError, Progress
+from service.schemas.erasers import Concept, Eraser, EraserLinks
+from service.schemas.generations import Generation, GenerationLinks, Plan
+from service.store.models import EraserVersion, Job
+
+
+def generation(job: Job, progress: Progress | None = None) -> Generation:
+    path = f"/generations/{job.id}"
+    plan = Plan.model_validate(job.plan)
+    return Generation(
+        id=job.id,
+        status=job.status,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        attempt=job.attempt,
+        metadata=job.labels,
+        progress=progress,
+        error=_error(job),
+        receipt=job.result,
+        links=GenerationLinks(self=path, video=f"{path}/video", events=f"{path}/events", receipt=f"{path}/receipt"),
+        **{name: getattr(plan, name) for name in Plan.model_fields if name != "encoder_fingerprint"},
+    )
+
+
+def eraser(row: EraserVersion, job: Job | None, progress: Progress | None = None) -> Eraser:
+    """`job` is its training; None for one that came with the model."""
+    path = f"/erasers/{quote(row.concept, safe='')}/{row.version}"
+    return Eraser(
+        concept=row.concept,
+        version=row.version,
+        status=row.status,
+        method=row.method,
+        model=row.model,
+        encoder_fingerprint=row.encoder_fingerprint,
+        digest=row.digest,
+        layer=row.layer,
+        strength=row.strength,
+        evaluation=row.evaluation,
+        config=row.config,
+        created_at=row.created_at,
+        activated_at=row.activated_at,
+        progress=progress,
+        error=_error(job) if job else None,
+        links=EraserLinks(self=path, report=f"{path}/report", events=f"{path}/events"),
+    )
+
+
+def concepts(rows: Sequence[EraserVersion], trainings: Mapping[str, Job]) -> list[Concept]:
+    """`rows` are ordered by concept; `trainings` are their jobs by id."""
+    return [
+        Concept(concept=name, versions=[eraser(row, trainings.get(row.job_id or "")) for row in versions])
+        for name, versions in groupby(rows, key=lambda row: row.concept)
+    ]
+
+
+def _error(job: Job) -> JobError | None:
+    return JobError(code=job.error_code, message=job.error_message or "") if job.error_code else None

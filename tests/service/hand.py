@@ -1,0 +1,216 @@
+"""A worker's part played by hand: takes attempts from RQ, holds leases, says events, and leaves records, as the contract says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from redis import Redis
+from rq.job import Job
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+
+from service.gateway import Gateway
+from service.store import erasers
+from service.store.models import EraserVersion
+from workers.artifacts import ArtifactStore
+from workers.contract import (
+    GENERATE_QUEUE,
+    SETTLED_STREAM,
+    TRAIN_QUEUE,
+    EraserUse,
+    FailureCode,
+    FailureRecord,
+    GenerationTask,
+    ModelCard,
+    Receipt,
+    TrainingResult,
+    TrainingTask,
+    WorkerKind,
+    eraser_key,
+    events_key,
+    failure_key,
+    lease_key,
+    receipt_key,
+    training_result_key,
+    video_key,
+    worker_key,
+)
+
+FINGERPRINT = "f" * 64
+NOW = "2026-01-01T00:00:00+00:00"
+VIDEO = bytes(range(256)) * 8
+PASSING = {"origin_rate": 0.95, "erased_rate": 0.02, "synonym_rate": 0.05, "kept_rate": 0.97}
+
+CARD = ModelCard(
+    id="toy",
+    family="wan",
+    encoder_fingerprint=FINGERPRINT,
+    encoder_layers=8,
+    size_multiple=16,
+    min_size=32,
+    max_size=128,
+    frames_multiple=4,
+    frames_offset=1,
+    max_frames=33,
+    max_steps=50,
+    max_prompt_tokens=128,
+    default_width=64,
+    default_height=64,
+    default_num_frames=9,
+    default_num_inference_steps=20,
+    default_guidance_scale=4.0,
+    default_frames_per_second=8,
+)
+
+
+def gateway_of(client: TestClient) -> Gateway:
+    return cast(Gateway, cast(FastAPI, client.app).state.gateway)
+
+
+def digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def add_eraser(
+    client: TestClient,
+    concept: str,
+    *,
+    fingerprint: str = FINGERPRINT,
+    evaluation: dict[str, Any] | None = None,
+    active: bool = True,
+) -> EraserVersion:
+    """A version as if it had been shipped or trained before."""
+    with gateway_of(client).database.write() as session:
+        return erasers.insert_shipped(
+            session,
+            concept=concept,
+            method="clear",
+            model="toy",
+            encoder_fingerprint=fingerprint,
+            digest=digest_of(f"{concept}{fingerprint}{active}"),
+            layer=5,
+            strength=1.5,
+            evaluation=PASSING if evaluation is None else evaluation,
+            config={},
+            activate=active,
+        )
+
+
+class Hand:
+    name = "hand-1"
+
+    def __init__(self, redis: Redis, store: ArtifactStore) -> None:
+        self.redis = redis
+        self.store = store
+
+    def be_seen(self, *, kind: WorkerKind = "generate", model: str = "toy", state: str = "idle") -> None:
+        self.redis.set(worker_key(self.name), json.dumps({"kind": kind, "model": model, "state": state, "pid": 1}), ex=15)
+
+    def take(self, kind: WorkerKind = "generate") -> dict[str, Any] | None:
+        """The payload of the next attempt in line, taken from it as RQ would, or None."""
+        name = GENERATE_QUEUE if kind == "generate" else TRAIN_QUEUE
+        queue = Queue(name, connection=self.redis, serializer=JSONSerializer)
+        job_id = queue.pop_job_id()
+        if job_id is None:
+            return None
+        job = Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)
+        job.set_status("started")  # type: ignore[arg-type]
+        return cast(dict[str, Any], job.args[0])
+
+    def take_generation(self) -> GenerationTask:
+        payload = self.take()
+        assert payload is not None, "no generation is in line"
+        return GenerationTask.model_validate(payload)
+
+    def take_training(self) -> TrainingTask:
+        payload = self.take("train")
+        assert payload is not None, "no training is in line"
+        return TrainingTask.model_validate(payload)
+
+    def hold(self, task: GenerationTask | TrainingTask, *, seconds: int = 60) -> None:
+        self.redis.set(lease_key(task.id), json.dumps({"attempt": task.attempt, "worker": self.name}), ex=seconds)
+
+    def let_go(self, task: GenerationTask | TrainingTask) -> None:
+        self.redis.delete(lease_key(task.id))
+
+    def say(self, task: GenerationTask | TrainingTask, event: str, **data: Any) -> str:
+        return cast(bytes, self.redis.xadd(events_key(task.id), {"event": event, "data": json.dumps(data)})).decode()
+
+    def hint(self, kind: WorkerKind, task: GenerationTask | TrainingTask) -> None:
+        self.redis.xadd(SETTLED_STREAM, {"kind": kind, "id": task.id, "attempt": task.attempt})
+
+    def finish(self, task: GenerationTask, *, hint: bool = True, **changes: Any) -> Receipt:
+        receipt = receipt_of(task, **changes)
+        self.store.put(video_key(task.id, task.attempt), VIDEO)
+        self.store.put(receipt_key(task.id, task.attempt), receipt.model_dump_json().encode())
+        self.let_go(task)
+        if hint:
+            self.hint("generate", task)
+        return receipt
+
+    def finish_training(self, task: TrainingTask, evaluation: dict[str, Any] | None = None) -> TrainingResult:
+        digest = digest_of(task.id)
+        for name in ("eraser.safetensors", "config.json"):
+            self.store.put(eraser_key(digest, name), b"{}")
+        result = TrainingResult(
+            id=task.id, attempt=task.attempt, digest=digest, concept=task.concept, version=task.version, method=task.method,
+            encoder_fingerprint=FINGERPRINT, layer=3, strength=2.0, seconds=4.0, worker=self.name, created_at=NOW,
+            evaluation=PASSING if evaluation is None else evaluation,
+        )  # fmt: skip
+        self.store.put(training_result_key(task.id, task.attempt), result.model_dump_json().encode())
+        self.let_go(task)
+        self.hint("train", task)
+        return result
+
+    def fail(
+        self,
+        kind: WorkerKind,
+        task: GenerationTask | TrainingTask,
+        code: FailureCode = "out_of_memory",
+        *,
+        retryable: bool = False,
+    ) -> None:
+        record = FailureRecord(
+            id=task.id,
+            attempt=task.attempt,
+            code=code,
+            message="told by hand",
+            retryable=retryable,
+            worker=self.name,
+            created_at=NOW,
+        )
+        self.store.put(failure_key(kind, task.id, task.attempt), record.model_dump_json().encode())
+        self.let_go(task)
+        self.hint(kind, task)
+
+
+def receipt_of(task: GenerationTask, **changes: Any) -> Receipt:
+    uses = tuple(
+        EraserUse(
+            concept=pin.concept, version=pin.version, digest=pin.digest, layer=5, strength=pin.strength or 0.0,
+            tokens_edited=3, score_before=0.9, score_after=0.1,
+        )
+        for pin in task.erase
+    )  # fmt: skip
+    shared = task.model_dump(include={
+        "id", "attempt", "model", "seed", "width", "height", "num_frames", "num_inference_steps", "guidance_scale", "frames_per_second",
+    })  # fmt: skip
+    fields = {
+        **shared,
+        "encoder_fingerprint": FINGERPRINT,
+        "erasers": uses,
+        "prompt_sha256": digest_of(task.prompt),
+        "video_sha256": hashlib.sha256(VIDEO).hexdigest(),
+        "video_bytes": len(VIDEO),
+        "stage_seconds": {"encode": 0.1, "denoise": 0.5},
+        "peak_memory_bytes": 1,
+        "worker": Hand.name,
+        "created_at": datetime.now(UTC).isoformat(),
+        **changes,
+    }
+    return Receipt.model_validate(fields)
