@@ -102,8 +102,15 @@ class Client:
     def train(self, request: Mapping[str, Any]) -> JsonObject:
         return self._json("POST", "/erasers", json=dict(request))
 
-    def erasers(self) -> JsonObject:
-        return self._json("GET", "/erasers")
+    def erasers(self) -> Iterator[JsonObject]:
+        """Every concept with its versions, page by page."""
+        query: dict[str, str] = {}
+        while True:
+            page = self._json("GET", "/erasers", query=query)
+            yield from page["data"]
+            if page["next_cursor"] is None:
+                return
+            query = {"cursor": page["next_cursor"]}
 
     def eraser(self, concept: str) -> JsonObject:
         return self._json("GET", _eraser_path(concept))
@@ -125,11 +132,11 @@ class Client:
     def ready(self) -> JsonObject:
         return self._json("GET", "/health/ready")
 
-    def models(self) -> JsonObject:
-        return self._json("GET", "/models")
+    def models(self) -> list[JsonObject]:
+        return list(self._json("GET", "/models")["data"])
 
-    def keys(self) -> JsonObject:
-        return self._json("GET", "/keys")
+    def api_keys(self) -> list[JsonObject]:
+        return list(self._json("GET", "/keys")["data"])
 
     def create_key(self, name: str, role: str) -> JsonObject:
         return self._json("POST", "/keys", json={"name": name, "role": role})
@@ -165,13 +172,13 @@ class Client:
                 raise _api_error(response)
             yield from parse_events(response.iter_lines())
 
-    def _json(self, method: str, path: str, *, json: Any = None) -> JsonObject:
-        answer: JsonObject = self._call(method, path, json=json).json()
+    def _json(self, method: str, path: str, *, json: Any = None, query: Mapping[str, str] | None = None) -> JsonObject:
+        answer: JsonObject = self._call(method, path, json=json, query=query).json()
         return answer
 
-    def _call(self, method: str, path: str, *, json: Any = None) -> httpx.Response:
+    def _call(self, method: str, path: str, *, json: Any = None, query: Mapping[str, str] | None = None) -> httpx.Response:
         try:
-            response = self._http.request(method, path, json=json)
+            response = self._http.request(method, path, json=json, params=query)
         except httpx.TransportError as unreachable:
             raise ServiceUnreachable(self.url, unreachable) from unreachable
         if response.is_error:

@@ -59,8 +59,8 @@ def train(
 def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """Every version of every concept."""
     with connect(url, key, data_dir) as client:
-        concepts = client.erasers()
-    _print_versions([version for concept in concepts for version in concept["versions"]])
+        versions = [version for concept in client.erasers() for version in concept["versions"]]
+    _print_versions(versions)
 
 
 @app.command()

@@ -28,7 +28,7 @@ def create(
 def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """Every valid key, without its secret."""
     with connect(url, key, data_dir) as client:
-        for entry in client.keys()["data"]:
+        for entry in client.api_keys():
             typer.echo(f"{entry['id']}  {entry['role']:8}  {entry['created_at']}  {entry['name']}")
 
 

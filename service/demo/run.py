@@ -141,7 +141,7 @@ def _keep_videos(evaluation: Evaluation, out: Path) -> list[str]:
 
 def _tell(report: Mapping[str, Any], out: Path, say: Say) -> None:
     kept = "not measurable" if report["kept_rate"] is None else f"{report['kept_rate']:.0%}"
-    say(f"\n{CONCEPT}: seen in {report['origin_rate']:.0%} of the frames without the eraser, in {report['erased_rate']:.0%} with it")
+    say(f"\n{CONCEPT}: in {report['origin_rate']:.0%} of the frames without the eraser, in {report['erased_rate']:.0%} with it")
     say(f"the dog: kept at {kept} ({report['clips']} clips each)")
     say(f"trained in {report['train_seconds']} s (layer {report['layer']}), {report['generate_seconds']} s a clip\n")
     for name in (*report["videos"], "side_by_side.png", "report.json"):

@@ -30,7 +30,7 @@ class PromptFileError(EvaluationError):
 
 class ModelNotServed(EvaluationError):
     def __init__(self, model: str, served: str) -> None:
-        super().__init__(f"no worker has loaded the model {model!r}; served now: {served}")
+        super().__init__(f"no worker has loaded the model {model}; served now: {served}")
 
 
 class NotErasable(EvaluationError):

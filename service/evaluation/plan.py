@@ -67,12 +67,10 @@ def make_plan(client: Client, erase: Sequence[str], lines: Sequence[PromptLine],
 
 def _card(client: Client, model: str | None) -> dict[str, Any]:
     models = client.models()
-    wanted = model or models["default"]
-    for card in models["data"]:
-        if card["id"] == wanted:
-            return dict(card)
-    served = ", ".join(card["id"] for card in models["data"]) or "none yet"
-    raise ModelNotServed(wanted, served)
+    for card in models:
+        if card["id"] == model or (model is None and card["default"]):
+            return {name: value for name, value in card.items() if name not in ("default", "ready")}  # those come and go
+    raise ModelNotServed(model or "the service's default", ", ".join(card["id"] for card in models) or "none yet")
 
 
 def _pin(client: Client, item: str, encoder_fingerprint: str) -> Pin:
