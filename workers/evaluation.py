@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from erasers import Eraser
 from workers.detectors import Cell, Detector, Probe
-from workers.pipelines.base import Shape, Stack, VideoPipeline
+from workers.pipelines.base import Frames, Shape, Stack, VideoPipeline
 
 BATCH = 4
 """Clips denoised together."""
@@ -70,6 +70,31 @@ def measure_frames(
 _CELLS: tuple[Cell, ...] = ("plain", "synonym", "others")
 
 
+def film(
+    pipeline: VideoPipeline,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    stack: Stack = Stack(),  # noqa: B008 frozen
+    *,
+    tick: Callable[[], None] = lambda: None,
+) -> Iterator[Frames]:
+    """One clip per prompt and seed, made as the model's card says it is usually sampled. `tick` is called at every step."""
+    card = pipeline.card()
+    shape = Shape(
+        width=card.default_width,
+        height=card.default_height,
+        num_frames=card.default_num_frames,
+        num_inference_steps=card.default_num_inference_steps,
+        guidance_scale=card.default_guidance_scale,
+    )
+    clips = list(zip(prompts, seeds, strict=True))
+    for group in (clips[start : start + BATCH] for start in range(0, len(clips), BATCH)):
+        rows = [pipeline.encode(prompt, "", stack) for prompt, _ in group]
+        latents = pipeline.denoise(rows, [seed for _, seed in group], shape, lambda step, steps: tick())
+        for index in range(len(group)):
+            yield pipeline.decode(latents[index : index + 1])
+
+
 def _shares(
     pipeline: VideoPipeline,
     stack: Stack,
@@ -79,18 +104,7 @@ def _shares(
     *,
     tick: Callable[[], None],
 ) -> Iterator[float]:
-    """One share of frames per probe, made as the model's card says it is usually sampled."""
-    card = pipeline.card()
-    shape = Shape(
-        width=card.default_width,
-        height=card.default_height,
-        num_frames=card.default_num_frames,
-        num_inference_steps=card.default_num_inference_steps,
-        guidance_scale=card.default_guidance_scale,
-    )
-    clips = list(zip(probes, seeds, strict=True))
-    for group in (clips[start : start + BATCH] for start in range(0, len(clips), BATCH)):
-        rows = [pipeline.encode(probe.prompt, "", stack) for probe, _ in group]
-        latents = pipeline.denoise(rows, [seed for _, seed in group], shape, lambda step, steps: tick())
-        for index, (probe, _) in enumerate(group):
-            yield detector.rate(pipeline.decode(latents[index : index + 1]), probe.shows)
+    """One share of frames per probe."""
+    clips = film(pipeline, [probe.prompt for probe in probes], seeds, stack, tick=tick)
+    for probe, frames in zip(probes, clips, strict=True):
+        yield detector.rate(frames, probe.shows)
