@@ -35,6 +35,5 @@ def activity(
 ) -> Tensor:
     """(d_sae,): f of `encode` reduced over tokens, then averaged over prompts."""
     reduce = mean_by_prompt if reduction == "mean" else max_by_prompt
-    total = sum(reduce(encode(chunk.h), chunk.prompt).sum(0) for chunk in chunks(cache, layer, rows))
-    assert isinstance(total, Tensor), "rows is not empty"
-    return total / len(rows)
+    totals = [reduce(encode(chunk.h), chunk.prompt).sum(0) for chunk in chunks(cache, layer, rows)]
+    return torch.stack(totals).sum(0) / len(rows)

@@ -179,11 +179,11 @@ def parse_headers(start: bytes, size: int) -> dict[str, TensorHeader]:
 
 def _header(name: str, entry: Any) -> tuple[TensorHeader, tuple[int, int]]:
     match entry:
-        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(stop)]} if len(entry) == 3:
-            sizes_are_counts = all(_is(size, int) and size >= 0 for size in shape)
-            if dtype in _BYTES_PER_ELEMENT and sizes_are_counts:
-                if stop - start == math.prod(shape) * _BYTES_PER_ELEMENT[dtype] and start >= 0:
-                    return TensorHeader(dtype, tuple(shape)), (start, stop)
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(stop)]} if (
+            len(entry) == 3 and dtype in _BYTES_PER_ELEMENT and all(_is(size, int) and size >= 0 for size in shape)
+        ):
+            if 0 <= start <= stop and stop - start == math.prod(shape) * _BYTES_PER_ELEMENT[dtype]:
+                return TensorHeader(dtype, tuple(shape)), (start, stop)
     raise ArtefactInvalid(f"{TENSORS_FILE}: the entry of tensor {name!r} is invalid: {_short(entry)}")
 
 

@@ -28,12 +28,12 @@ class Checkpoint:
             return None
         try:
             content = torch.load(self.path, map_location=device, weights_only=True)
-            identity, state = content["identity"], content["state"]
+            identity: str = content["identity"]
+            state: dict[str, Any] = content["state"]
         except Exception as error:  # torch has no closed set of them for a damaged file
             raise CheckpointError(f"{self.path} cannot be read ({error}); delete it to train from the start") from error
         if identity != self._identity:
             raise CheckpointError(f"{self.path} is of another training; use another checkpoint_dir, or delete it")
-        assert isinstance(state, dict)
         return state
 
     def save(self, state: dict[str, Any]) -> None:

@@ -88,7 +88,9 @@ def _fit(count: int, tensors: dict[str, Tensor], max_bytes: int) -> tuple[torch.
 
 
 @torch.no_grad()
-def measured_change(full: dict[str, Tensor], stored: dict[str, Tensor], states: Iterable[Tensor], gamma: float) -> dict[str, float]:
+def measured_change(
+    full: dict[str, Tensor], stored: dict[str, Tensor], states: Iterable[Tensor], gamma: float
+) -> dict[str, float]:
     """‖Δh'‖ / ‖h'‖ of the stored tensors against the full ones: the largest and the 99.9th percentile over tokens."""
     served = {name: tensor.float() for name, tensor in stored.items()}
     changes = [_relative_change(full, served, h, gamma) for h in states]
@@ -104,4 +106,5 @@ def _relative_change(full: dict[str, Tensor], served: dict[str, Tensor], h: Tens
 
 def quantile(values: Tensor, q: float) -> Tensor:
     """As torch.quantile, for any number of values: the one at rank q."""
-    return values.kthvalue(max(1, round(q * len(values)))).values
+    rank = max(1, round(q * len(values)))
+    return values.sort().values[rank - 1]

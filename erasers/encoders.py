@@ -129,7 +129,7 @@ def _combined(weights: str, tokenizer: str) -> str:
 
 def _content_sha256(weight: Tensor) -> bytes:
     flat = weight.detach().contiguous().cpu().reshape(-1)
-    return hashlib.sha256(flat.view(torch.uint8).numpy()).digest()
+    return hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
 
 
 def _text(token: object) -> str | None:

@@ -98,7 +98,9 @@ def _check(config: ArtefactConfig, tensors: Mapping[str, Tensor]) -> None:
     except ConfigError as error:
         raise ArtefactInvalid(f"{artefact.CONFIG_FILE}: {error}") from error
     if set(tensors) != set(layout):
-        raise ArtefactInvalid(f"a {config.method} eraser has tensors {', '.join(sorted(layout))}, not {', '.join(sorted(tensors))}")
+        raise ArtefactInvalid(
+            f"a {config.method} eraser has tensors {', '.join(sorted(layout))}, not {', '.join(sorted(tensors))}"
+        )
     sizes: dict[str, int] = {"d_model": config.encoder.d_model}
     for name, symbols in layout.items():
         shape = tuple(tensors[name].shape)
@@ -116,4 +118,3 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
-

@@ -44,14 +44,18 @@ class RealTokens:
     def of(self, h: Tensor) -> Tensor:
         """(B, T), bool, on the device of h (B, T, d)."""
         if not self._running:
-            raise EncoderError(f"blocks of {self._name} ran outside its forward, so that its attention mask is unknown; call the encoder itself")
+            raise EncoderError(
+                f"blocks of {self._name} ran outside its forward, so that its attention mask is unknown; call the encoder itself"
+            )
         mask = self._attention_mask
         if mask is None:
             real = torch.ones(h.shape[:2], dtype=torch.bool, device=h.device)
         elif mask.shape == h.shape[:2]:
             real = mask.to(device=h.device) > 0
         else:
-            raise EncoderError(f"attention mask of shape {tuple(mask.shape)} for hidden states {tuple(h.shape)}; it must be (B, T)")
+            raise EncoderError(
+                f"attention mask of shape {tuple(mask.shape)} for hidden states {tuple(h.shape)}; it must be (B, T)"
+            )
         if self._skips_first:
             real[:, 0] = False
         return real

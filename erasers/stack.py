@@ -177,7 +177,10 @@ def _canonical(erasers: Sequence[Eraser], strengths: Sequence[float | None] | No
         raise StackError("no erasers given; without any, call the encoder as it is")
     if strengths is not None and len(strengths) != len(erasers):
         raise StackError(f"{len(strengths)} strengths for {len(erasers)} erasers; give one each, None for an eraser's own")
-    chosen = [own.strength if own_or is None else float(own_or) for own, own_or in zip(erasers, strengths or [None] * len(erasers), strict=True)]
+    chosen = [
+        own.strength if own_or is None else float(own_or)
+        for own, own_or in zip(erasers, strengths or [None] * len(erasers), strict=True)
+    ]
     for eraser, strength in zip(erasers, chosen, strict=True):
         if not (isfinite(strength) and strength >= 0):
             raise ConfigError(f"strength of {eraser.concept!r} must be a finite number, 0 or more, got {strength!r}")

@@ -103,9 +103,7 @@ def train(
         if settings.gate:
             eraser = Eraser.build(replace(settled, gate=_gate(eraser, data, parts, settings)), tensors)
         tell("evaluate", 0, 1, {})
-        evaluation = report(
-            encoder, eraser, probe, parts.test, keep_prompts=keep_prompts, fingerprint=identity.fingerprint
-        )
+        evaluation = report(encoder, eraser, probe, parts.test, keep_prompts=keep_prompts, fingerprint=identity.fingerprint)
         tell("evaluate", 1, 1, evaluation)
     return Eraser.build(replace(eraser.config, evaluation=evaluation), tensors)
 
@@ -146,7 +144,8 @@ def _config(
         gate=None,
         parameters=fitted.parameters,
         recipe=asdict(settings),
-        data={"pairs_sha256": pairs.digest(), "keep_sha256": _sha256(list(keep_prompts)), "keep_prompts": len(keep_prompts)} | sizes,
+        data={"pairs_sha256": pairs.digest(), "keep_sha256": _sha256(list(keep_prompts)), "keep_prompts": len(keep_prompts)}
+        | sizes,
         seed=seed,
         mask=fitted.mask,
         search=fitted.search,

@@ -48,9 +48,9 @@ def fit_probe(positive: Tensor, negative: Tensor) -> LinearProbe:
             logits = z @ parameters[:-1] + parameters[-1]
             nll = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, importance, reduction="sum")
             total = nll + RIDGE / 2 * parameters[:-1].square().sum()
-            total.backward()  # type: ignore[no-untyped-call]
+            total.backward()
         return total
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimiser.step(loss)
     weight = parameters.detach()[:-1] / deviation
     return LinearProbe(weight, parameters.detach()[-1] - mean @ weight)

@@ -50,9 +50,7 @@ def report(
     """Of pairs that the probe was not fitted on. A strength of None is the eraser's own."""
     sides = [pairs.positive, pairs.negative, *([tuple(keep_prompts)] if keep_prompts else [])]
     before = [encoder.final_states(side) for side in sides]
-    with attach(
-        encoder.text_encoder, [eraser], encoder.tokenizer, strengths=[strength], fingerprint=fingerprint
-    ) as handle:
+    with attach(encoder.text_encoder, [eraser], encoder.tokenizer, strengths=[strength], fingerprint=fingerprint) as handle:
         after = [encoder.final_states(side) for side in sides]
     result = {
         "pairs": len(pairs),

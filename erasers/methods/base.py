@@ -71,6 +71,8 @@ class Method(ABC, Generic[Config]):
     def edit(self, tensors: Tensors, parameters: Mapping[str, Any], h: Tensor) -> Edit:
         """What to take out of h (n, d_model), float32, one token a row; a pure function of each row."""
 
-    def compact(self, fitted: Fitted, data: TrainingSet, gamma: float, config: Config) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def compact(
+        self, fitted: Fitted, data: TrainingSet, gamma: float, config: Config
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors to store, and a report of what that changes. Unless a method says otherwise: all, nothing."""
         return fitted.tensors, {}

@@ -36,7 +36,9 @@ POINTS = 100
 class Search:
     """Algorithm 1, one step at a time. Its state can be saved and loaded between any two steps."""
 
-    def __init__(self, batches: Batches, config: ClearConfig, *, d_model: int, layers: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, batches: Batches, config: ClearConfig, *, d_model: int, layers: int, seed: int, device: torch.device
+    ) -> None:
         self.config, self.layers, self.batches = config, layers, batches
         self.generator = torch.Generator().manual_seed(seed)
         d_sae = config.expansion * d_model
@@ -82,7 +84,7 @@ class Search:
         f = self.sae.encode_in_training(x)  # Eq. 2
         loss = self._sae_loss(x, f)
         self.theta_optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.theta_optimiser.step()
         self.sae.normalise_decoder()
         self.sparsity.observe(f.detach())
@@ -104,7 +106,7 @@ class Search:
             self._track_activity(batch, range(self.layers))
             loss = p @ torch.stack([self._depth_loss(batch.positive[layer], layer) for layer in range(self.layers)])
         self.a_optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.a_optimiser.step()
         self.sae.requires_grad_(True)
         return float(loss.detach())

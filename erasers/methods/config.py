@@ -14,7 +14,7 @@ class MethodConfig:
     layer: int | None = None
     """0-based encoder block; None: the method looks for it."""
     gamma: float | Literal["auto"] = "auto"
-    """γ; `auto` takes the smallest that brings the concept down to `gamma_level`, times `gamma_margin`, within the drift budget."""
+    """γ; `auto`: the smallest that brings the concept down to `gamma_level`, times `gamma_margin`, within the drift budget."""
     gamma_max: float = 4.0
     gamma_step: float = 0.25
     """Spacing of the curve that `auto` draws, from gamma_step to gamma_max."""

@@ -93,7 +93,7 @@ class Pairs:
         for index, negative in enumerate(self.negative):
             groups.setdefault(negative, []).append(index)
         order = list(groups.values())
-        random.Random(seed).shuffle(order)
+        random.Random(seed).shuffle(order)  # noqa: S311 - it must repeat
         if len(order) < 3:
             raise PairsError(f"a split needs at least 3 different negative prompts, got {len(order)}")
         shares = (TRAIN_SHARE, CALIBRATE_SHARE, 1 - TRAIN_SHARE - CALIBRATE_SHARE)

@@ -1,0 +1,85 @@
+"""Real encoders of three families, tiny and with random weights, with real tokenizers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordLevel
+from tokenizers.processors import TemplateProcessing
+from torch import nn
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5EncoderModel,
+    UMT5Config,
+    UMT5EncoderModel,
+)
+
+import erasers
+from erasers.pairs import templates
+
+FAMILIES = ("t5", "umt5", "clip")
+METHODS = ("clear", "steering")
+LAYERS, D_MODEL = 4, 32
+STRONG = 4.0
+PARACHUTE = erasers.Concept("parachute", synonyms=("open canopy",))
+CHURCH = erasers.Concept("church", synonyms=("chapel",))
+TINY_CLEAR = {"iterations": 60, "refine_iterations": 10, "expansion": 4, "target_l0": 0.1, "gamma_step": 0.5}
+
+
+class Text(NamedTuple):
+    """A text encoder and its tokenizer."""
+
+    encoder: nn.Module
+    tokenizer: Any
+
+    def inputs(self, prompts: list[str], width: int = 32) -> dict[str, torch.Tensor]:
+        return dict(self.tokenizer(prompts, padding="max_length", max_length=width, return_tensors="pt"))
+
+    def encode(self, prompts: list[str], width: int = 32) -> torch.Tensor:
+        """(B, width, d_model), padding included."""
+        inputs = self.inputs(prompts, width)
+        with torch.no_grad():
+            final: torch.Tensor = self.encoder(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])[0]
+        return final
+
+
+def make_tokenizer(*, bos: bool) -> PreTrainedTokenizerFast:
+    texts = [prompt for concept in (PARACHUTE, CHURCH) for p in [templates(concept, 300, 9)] for prompt in p.positive + p.negative]
+    splitter = pre_tokenizers.Whitespace()
+    words = sorted({word for text in texts for word, _ in splitter.pre_tokenize_str(text.lower())})
+    vocabulary = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", "<s>", *words])}
+    model = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    model.normalizer = normalizers.Lowercase()
+    model.pre_tokenizer = splitter
+    template = "<s> $A </s>" if bos else "$A </s>"
+    model.post_processor = TemplateProcessing(single=template, special_tokens=[("<s>", 3), ("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=model, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", **({"bos_token": "<s>"} if bos else {})
+    )
+
+
+def make_text(family: str, *, seed: int = 0) -> Text:
+    """Random weights, but for one thing that training gives a real encoder: the concepts' words have strong embeddings."""
+    tokenizer = make_tokenizer(bos=family == "clip")
+    torch.manual_seed(seed)
+    encoder = _encoder(family, len(tokenizer)).eval()
+    named = tokenizer.convert_tokens_to_ids(["parachute", "canopy", "church", "chapel"])
+    with torch.no_grad():
+        encoder.get_input_embeddings().weight[named] *= STRONG
+    return Text(encoder, tokenizer)
+
+
+def _encoder(family: str, vocabulary: int) -> Any:
+    if family == "clip":
+        clip = CLIPTextConfig(
+            vocab_size=vocabulary, hidden_size=D_MODEL, intermediate_size=48, num_hidden_layers=LAYERS, num_attention_heads=2,
+            max_position_embeddings=48, pad_token_id=0, bos_token_id=3, eos_token_id=1, initializer_factor=5.0,
+        )  # fmt: skip
+        return CLIPTextModel(clip)
+    config, model = {"t5": (T5Config, T5EncoderModel), "umt5": (UMT5Config, UMT5EncoderModel)}[family]
+    return model(config(vocab_size=vocabulary, d_model=D_MODEL, d_kv=8, d_ff=48, num_layers=LAYERS, num_heads=4, dropout_rate=0.1))
