@@ -12,6 +12,8 @@ from workers.errors import InvalidPairs
 
 GRAMMAR_PAIRS = 400
 TEMPLATE_PAIRS = 400
+KEEP_SEED = 1_000_003
+"""Added to the training's seed for keep prompts: the evaluation films prompts of the seed itself, and must not meet these."""
 KEEP_PROMPTS = 60
 """Prompts without the concept that the strength must leave alone, beside the negatives."""
 
@@ -51,7 +53,7 @@ def _from_grammar(task: TrainingTask) -> Material | None:
         return None
     concept = _concept(task, also_called=CONCEPTS[known].trainable)
     pairs = Pairs.unique(concept, grammar.pairs(known, GRAMMAR_PAIRS, task.seed))
-    keep = dict.fromkeys(prompt.text for prompt in grammar.prompts(known, KEEP_PROMPTS, task.seed, "others"))
+    keep = dict.fromkeys(prompt.text for prompt in grammar.prompts(known, KEEP_PROMPTS, task.seed + KEEP_SEED, "others"))
     return Material(pairs, (*keep, *_keep_from_templates(task)))
 
 
