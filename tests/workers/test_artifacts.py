@@ -22,7 +22,8 @@ def test_what_is_put_comes_back(store: DirectoryStore) -> None:
     assert store.get("videos/a/1/video.mp4") == b"two"
     assert store.exists("videos/a/1/video.mp4")
     path = store.local_path("videos/a/1/video.mp4")
-    assert path is not None and path.read_bytes() == b"two"
+    assert path is not None
+    assert path.read_bytes() == b"two"
 
 
 def test_put_file_copies(store: DirectoryStore, tmp_path: Path) -> None:
@@ -75,12 +76,14 @@ def test_open_store(tmp_path: Path) -> None:
     folder = tmp_path / "with space"
     for url in (str(folder), folder.as_uri()):
         store = open_store(url)
-        assert isinstance(store, DirectoryStore) and store.root == folder
+        assert isinstance(store, DirectoryStore)
+        assert store.root == folder
     for url in ("s3://bucket/prefix", "file://host/share", ""):
         with pytest.raises(UnsupportedStore):
             open_store(url)
 
 
 def test_store_and_contract_need_no_torch() -> None:
-    program = "import sys; import workers.artifacts, workers.contract; sys.exit(any(m in sys.modules for m in ('torch', 'rq', 'redis')))"
+    heavy = ("torch", "rq", "redis")
+    program = f"import sys; import workers.artifacts, workers.contract; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

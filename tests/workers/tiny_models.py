@@ -19,7 +19,10 @@ from diffusers import (
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel, UMT5Config, UMT5EncoderModel
 
-WORDS = "a an the of in on at over near red blue big small lantern boat cat dog tree hill river field night morning video clip".split()
+WORDS = (
+    "a", "an", "the", "of", "in", "on", "at", "over", "near", "red", "blue", "big", "small", "lantern", "boat", "cat", "dog",
+    "tree", "hill", "river", "field", "night", "morning", "video", "clip",
+)  # fmt: skip
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 MAX_TOKENS = 16
 

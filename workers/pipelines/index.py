@@ -32,6 +32,6 @@ def read_index(directory: Path) -> ModelIndex:
     for name, library in libraries.items():
         if library not in _LIBRARIES:
             raise ModelUnavailable(
-                f"{path}: component {name!r} comes from {library!r}; models that bring their own code are refused"
+                f"{path}: component {name!r} comes from {library!r}; models with code of their own are refused"
             )
     return index

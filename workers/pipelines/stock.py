@@ -125,7 +125,7 @@ class StockPipeline(ABC):
         )
 
     def _check_length(self, what: str, text: str) -> None:
-        tokens = len(self.tokenizer(self._clean(text)).input_ids)
+        tokens = len(self.tokenizer(self._clean(text), verbose=False).input_ids)
         if tokens > self._max_tokens():
             raise PromptTooLong(what, tokens=tokens, max_tokens=self._max_tokens())
 
