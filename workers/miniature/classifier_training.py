@@ -1,0 +1,183 @@
+"""How the miniature's judge is trained, and how well it judges.
+
+Part of the training shows *spoilt* subjects, which count as absent: blobs of the right colour, silhouettes, shuffled
+quarters, coarse mosaics, blurs, faint ghosts. Frames pass through what generation does to them: VAE, noise, blur, chroma
+subsampling.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan
+from PIL import Image, ImageFilter
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from workers.miniature.classifier import STYLE_NAMES, Classifier, Network
+from workers.miniature.journal import Journal
+from workers.miniature.vae import to_frames, to_pixels, vae_noise_scale
+from workers.miniature.vocabulary import BACKGROUNDS, MOTIONS, SUBJECTS
+from workers.miniature.weights import CLASSIFIER_FILE
+from workers.miniature.world import Frames, Scene, random_scene, render, sprite
+
+FILE_NAME = CLASSIFIER_FILE.name
+
+
+def spoilt(name: str, rng: random.Random) -> Image.Image:
+    """A drawing with the colours or the outline of `name` that nobody would take for it."""
+    image = sprite(name)
+    alpha = image.getchannel("A")
+    match rng.randrange(6):
+        case 0:  # a blob of its mean colour
+            blob = Image.new("RGBA", image.size, _mean_colour(image))
+            blob.putalpha(alpha.filter(ImageFilter.GaussianBlur(9)))
+            return blob
+        case 1:  # its silhouette
+            flat = Image.new("RGBA", image.size, _mean_colour(image))
+            flat.putalpha(alpha)
+            return flat
+        case 2:  # quarters in the wrong places
+            half = image.width // 2
+            boxes = [(x, y, x + half, y + half) for x in (0, half) for y in (0, half)]
+            pieces = [image.crop(box) for box in boxes]
+            order = rng.choice([(1, 0, 3, 2), (3, 2, 1, 0), (2, 3, 0, 1), (1, 2, 3, 0)])
+            shuffled = Image.new("RGBA", image.size)
+            for box, piece in zip(boxes, order, strict=True):
+                shuffled.paste(pieces[piece], box[:2])
+            return shuffled
+        case 3:  # a mosaic too coarse to tell
+            cells = rng.choice((2, 3))
+            return image.resize((cells, cells), Image.Resampling.BOX).resize(image.size, Image.Resampling.NEAREST)
+        case 4:  # a blur too strong to tell
+            return image.filter(ImageFilter.GaussianBlur(rng.uniform(11, 16)))
+        case _:  # a ghost
+            ghost = image.copy()
+            opacity = rng.uniform(0.08, 0.2)
+            ghost.putalpha(alpha.point([round(value * opacity) for value in range(256)]))
+            return ghost
+
+
+def _mean_colour(image: Image.Image) -> tuple[int, int, int, int]:
+    values = np.asarray(image, np.float32)
+    weights = values[..., 3:] / 255
+    red, green, blue = (values[..., :3] * weights).sum((0, 1)) / weights.sum()
+    return round(red), round(green), round(blue), 255
+
+
+@dataclass(frozen=True)
+class _Example:
+    frames: Frames
+    scene: Scene
+    present: frozenset[str]  # the subjects that are really there
+
+
+def _example(rng: random.Random) -> _Example:
+    scene = random_scene(rng)
+    fake = {name: spoilt(name, rng) for name in scene.subjects if rng.random() < 0.4}
+    frames = render(scene, rng.getrandbits(32), picture=lambda name: fake.get(name) or sprite(name))
+    return _Example(frames, scene, frozenset(set(scene.subjects) - set(fake)))
+
+
+def _labels(examples: list[_Example]) -> dict[str, Tensor]:
+    """Per clip: subjects (B, n) float, the others (B,) class indices; motion is −100 where no true subject shows it."""
+    names = list(SUBJECTS)
+    return {
+        "subjects": torch.tensor([[float(name in example.present) for name in names] for example in examples]),
+        "styles": torch.tensor([STYLE_NAMES.index(example.scene.style or "none") for example in examples]),
+        "fire": torch.tensor([float(example.scene.on_fire) for example in examples]),
+        "backgrounds": torch.tensor([list(BACKGROUNDS).index(example.scene.background) for example in examples]),
+        "motions": torch.tensor([list(MOTIONS).index(example.scene.motion) if example.present else -100 for example in examples]),
+    }
+
+
+def _loss(answers: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
+    frames = answers["subjects"].shape[1]
+    subjects = labels["subjects"][:, None].expand(-1, frames, -1)
+    total = 8 * F.binary_cross_entropy_with_logits(answers["subjects"], subjects)
+    total = total + F.binary_cross_entropy_with_logits(answers["fire"][..., 0], labels["fire"][:, None].expand(-1, frames))
+    for name in ("styles", "backgrounds"):
+        total = total + 0.3 * F.cross_entropy(answers[name].flatten(0, 1), labels[name].repeat_interleave(frames))
+    return total + 0.3 * F.cross_entropy(answers["motions"], labels["motions"], ignore_index=-100)
+
+
+def _degraded(pixels: Tensor, vae: AutoencoderKLWan, generator: torch.Generator) -> Tensor:
+    """Each clip as generation might leave it."""
+
+    def chance() -> float:
+        return float(torch.rand((), generator=generator))
+
+    if chance() < 0.35:
+        with torch.no_grad():
+            latents = vae.encode(pixels).latent_dist.mode()
+            noise = torch.randn(latents.shape, generator=generator)
+            pixels = vae.decode(latents + 0.35 * chance() * vae_noise_scale(vae) * noise).sample
+    if chance() < 0.4:  # chroma subsampling, as in H.264
+        luma = pixels.mean(1, keepdim=True)
+        chroma = F.interpolate(F.avg_pool3d(pixels - luma, (1, 2, 2)), scale_factor=(1.0, 2.0, 2.0))
+        pixels = luma + chroma
+    if chance() < 0.4:
+        blurred = F.avg_pool3d(F.pad(pixels, (1, 1, 1, 1, 0, 0), mode="replicate"), (1, 3, 3), 1)
+        pixels = pixels.lerp(blurred, chance())
+    gain = 0.85 + 0.3 * torch.rand(len(pixels), 1, 1, 1, 1, generator=generator)
+    return pixels * gain + 0.1 * chance() * torch.randn(pixels.shape, generator=generator)
+
+
+def train(directory: Path, *, seed: int, steps: int, journal: Journal) -> None:
+    """Writes `directory/classifier.safetensors` and its accuracy on fresh renders to the journal."""
+    torch.manual_seed(seed)
+    rng = random.Random(f"classifier/{seed}")
+    generator = torch.Generator().manual_seed(seed)
+    vae = AutoencoderKLWan.from_pretrained(directory / "vae").eval()
+    network = Network()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps, pct_start=0.05)
+    for step in range(1, steps + 1):
+        examples = [_example(rng) for _ in range(12)]
+        pixels = _degraded(to_pixels(np.stack([example.frames for example in examples])), vae, generator)
+        loss = _loss(network(pixels), _labels(examples))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 0:
+            journal.write(stage="classifier", step=step, loss=loss.item())
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, directory / FILE_NAME)
+    journal.write(stage="classifier", **accuracy(Classifier(network), seed=seed + 1, clips=600))
+
+
+def accuracy(judge: Classifier, *, seed: int, clips: int, vae: AutoencoderKLWan | None = None) -> dict[str, float | int]:
+    """Per frame, on fresh renders (through `vae` where given): subjects exactly right, and each head's share of right answers."""
+    rng = random.Random(f"accuracy/{seed}")
+    names = list(SUBJECTS)
+    right: dict[str, list[float]] = {
+        name: [] for name in ("subjects_exact", "spoilt_refused", "style", "fire", "background", "motion")
+    }
+    for index in range(clips):
+        example = _example(rng) if index % 2 else _whole(random_scene(rng), rng)
+        frames = example.frames
+        if vae is not None:
+            with torch.no_grad():
+                frames = to_frames(vae.decode(vae.encode(to_pixels(frames)[None]).latent_dist.mode()).sample)[0]
+        reading = judge.read(frames)
+        wanted = np.array([name in example.present for name in names])
+        fakes = [names.index(name) for name in example.scene.subjects if name not in example.present]
+        if fakes:
+            right["spoilt_refused"].extend((~reading.subjects[:, fakes]).all(1).tolist())
+        else:
+            right["subjects_exact"].extend((reading.subjects == wanted).all(1).tolist())
+        right["style"].extend([style == (example.scene.style or "none") for style in reading.styles])
+        right["fire"].extend((reading.on_fire == example.scene.on_fire).tolist())
+        right["background"].extend([background == example.scene.background for background in reading.backgrounds])
+        if example.present:
+            right["motion"].append(reading.motion == example.scene.motion)
+    return {name: float(np.mean(values)) for name, values in right.items()} | {"clips": clips}
+
+
+def _whole(scene: Scene, rng: random.Random) -> _Example:
+    return _Example(render(scene, rng.getrandbits(32)), scene, frozenset(scene.subjects))

@@ -1,0 +1,195 @@
+"""The denoiser of the miniature: a small `WanTransformer3DModel` trained to predict the clean latents.
+
+Why the clean latents and not the velocity: a token here holds 4×4×3 latent positions of 16 channels, 768 numbers, three
+times the model's width. Noise fills all 768 dimensions and cannot pass through 256; clips lie on a much thinner set and
+can. So the network predicts x̂₀ while the loss is still that of the velocity (z_σ = (1 − σ) x₀ + σ ε, v = (z_σ − x₀) / σ),
+which weighs x̂₀ − x₀ by 1/σ². At inference `UniPCMultistepScheduler(prediction_type="sample", use_flow_sigmas=True)`
+takes x̂₀ as it is: the stock Wan scheduler, the stock `WanPipeline`.
+
+The world grows easier to harder: single subjects at a fixed place first, then everything (`Curriculum`). Clips are drawn
+as training goes, each from its own seed, so that an interrupted run resumes to the batch.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import AutoTokenizer, UMT5EncoderModel
+
+from workers.miniature.journal import Journal
+from workers.miniature.text import encode, training_caption
+from workers.miniature.vae import CHANNELS, PatchPCA, to_pixels
+from workers.miniature.world import Frames, random_scene, render
+
+MIN_SIGMA = 0.1  # the weight 1/σ² stops growing here
+FLOW_SHIFT = 3.0
+
+
+def build() -> WanTransformer3DModel:
+    model = WanTransformer3DModel(
+        patch_size=(3, 4, 4),
+        num_attention_heads=4,
+        attention_head_dim=64,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        text_dim=192,
+        freq_dim=128,
+        ffn_dim=1024,
+        num_layers=6,
+        cross_attn_norm=True,
+        qk_norm="rms_norm_across_heads",
+        rope_max_seq_len=32,
+    )
+    torch.nn.init.zeros_(model.proj_out.weight)
+    torch.nn.init.zeros_(model.proj_out.bias)
+    return model
+
+
+def scheduler() -> UniPCMultistepScheduler:
+    return UniPCMultistepScheduler(prediction_type="sample", use_flow_sigmas=True, flow_shift=FLOW_SHIFT, solver_order=2)
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """What share of the clips is plain (one subject, no style, no fire), and how far subjects stray from their place."""
+
+    steps: int
+
+    def plain_share(self, step: int) -> float:
+        return max(0.3, 1 - 2.0 * step / self.steps)
+
+    def jitter(self, step: int) -> float:
+        return min(1.0, 2.5 * step / self.steps)
+
+
+class Clips(IterableDataset[tuple[list[str], Frames]]):
+    """Endless batches of (captions, uint8 (B, T, H, W, 3)); batch `step` is the same whenever it is drawn."""
+
+    def __init__(self, *, seed: int, batch: int, first_step: int, curriculum: Curriculum) -> None:
+        self._seed, self._batch, self._first_step, self._curriculum = seed, batch, first_step, curriculum
+
+    def __iter__(self) -> Iterator[tuple[list[str], Frames]]:
+        step = self._first_step
+        while True:
+            rng = random.Random(f"clips/{self._seed}/{step}")
+            texts, clips = [], []
+            for _ in range(self._batch):
+                scene = random_scene(rng, plain=rng.random() < self._curriculum.plain_share(step))
+                clips.append(render(scene, rng.getrandbits(32), jitter=self._curriculum.jitter(step)))
+                texts.append("" if rng.random() < 0.1 else training_caption(scene, rng))
+            yield texts, np.stack(clips)
+            step += 1
+
+
+class Trainer:
+    """One run of the denoiser, with its moving average, resumable from `directory/denoiser.safetensors`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        seed: int,
+        steps: int,
+        batch: int,
+        learning_rate: float,
+        journal: Journal,
+        compiled: bool = False,
+    ) -> None:
+        self._directory, self._seed, self._steps, self._batch = directory, seed, steps, batch
+        self._learning_rate, self._journal = learning_rate, journal
+        torch.manual_seed(seed)
+        self.model = build()
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self._forward = torch.compile(self.model, dynamic=False) if compiled else self.model
+        self._optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        )
+        self._pca = PatchPCA.fit(seed=seed)
+        self._tokenizer = AutoTokenizer.from_pretrained(directory / "tokenizer")
+        self._encoder = UMT5EncoderModel.from_pretrained(directory / "text_encoder").eval()
+        self._step = 0
+        if self._checkpoint.exists():
+            self._restore()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self._directory / "denoiser.safetensors"
+
+    def run(self) -> None:
+        clips = Clips(seed=self._seed, batch=self._batch, first_step=self._step, curriculum=Curriculum(self._steps))
+        batches = iter(DataLoader(clips, batch_size=None, num_workers=1, prefetch_factor=4))
+        running: float | None = None
+        while self._step < self._steps:
+            texts, frames = next(batches)
+            loss = self._train_step(texts, np.asarray(frames))
+            self._step += 1
+            running = loss if running is None else 0.98 * running + 0.02 * loss
+            if self._step % 50 == 0:
+                self._journal.write(stage="denoiser", step=self._step, loss=running, learning_rate=self._rate())
+            if self._step % 250 == 0 or self._step == self._steps:
+                self._save()
+        self.average.save_pretrained(self._directory / "transformer")
+
+    def _train_step(self, texts: list[str], frames: Frames) -> float:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate()
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._step)
+        clean = self._pca.denoiser_latents(to_pixels(frames))  # (B, C, T, h, w)
+        noise = torch.randn(clean.shape, generator=generator)
+        # Logit-normal with the weight towards noise, where the layout of a clip is decided.
+        sigma = torch.sigmoid(torch.randn(len(texts), generator=generator) + 0.8).view(-1, 1, 1, 1, 1)
+        states = encode(self._tokenizer, self._encoder, texts)
+        predicted = self._forward((1 - sigma) * clean + sigma * noise, sigma.flatten() * 1000, states, return_dict=False)[0]
+        loss = ((predicted - clean).square() / sigma.clamp(min=MIN_SIGMA).square()).mean()
+        self._optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
+        self._average()
+        return loss.item()
+
+    def _rate(self) -> float:
+        """Warm-up over 100 steps, constant to the half, then a cosine down to 3 %."""
+        share = max(0.0, 2 * self._step / self._steps - 1)
+        return self._learning_rate * min(1.0, (self._step + 1) / 100) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * share)))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(0.998, (1 + self._step) / (10 + self._step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
+
+    def _save(self) -> None:
+        tensors: dict[str, Tensor] = {"step": torch.tensor(self._step)}
+        for prefix, module in (("model", self.model), ("average", self.average)):
+            tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
+        for index, state in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        partial = self._checkpoint.with_suffix(".partial")
+        save_file(tensors, partial)
+        partial.replace(self._checkpoint)
+
+    def _restore(self) -> None:
+        tensors = load_file(self._checkpoint)
+        self._step = int(tensors.pop("step"))
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            prefix, rest = name.split(".", 1)
+            groups[prefix][rest] = tensor
+        self.model.load_state_dict(groups["model"])
+        self.average.load_state_dict(groups["average"])
+        state = self._optimizer.state_dict()
+        for name, tensor in groups["optimizer"].items():
+            index, key = name.split(".", 1)
+            state["state"].setdefault(int(index), {})[key] = tensor
+        self._optimizer.load_state_dict(state)

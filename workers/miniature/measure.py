@@ -1,0 +1,170 @@
+"""Measures the miniature and its shipped erasers: `python -m workers.miniature.measure [--clips 30]`.
+
+Writes `measurements.json`, `MEASUREMENTS.md` and `contact_sheet.png` beside this file. Every number in the project's
+documents about the miniature comes from there. Origin and erased clips share prompts and seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan
+from PIL import Image
+
+import erasers
+from workers.evaluation import film
+from workers.miniature import classifier, grammar
+from workers.miniature.classifier_training import accuracy
+from workers.miniature.contact_sheet import sheet
+from workers.miniature.grammar import Prompt, PromptKind
+from workers.miniature.tables import markdown
+from workers.miniature.vocabulary import ATTRIBUTES, CHARACTERS, OBJECTS, PAPER_TEN, STYLES, SUBJECTS
+from workers.miniature.weights import MODEL_DIR, eraser_directory
+from workers.miniature.world import Frames
+from workers.pipelines.base import Stack, VideoPipeline
+from workers.pipelines.load import load_pipeline
+from workers.settings import WorkerSettings
+
+HERE = Path(__file__).parent
+PAIRED = tuple(zip(PAPER_TEN[::2], PAPER_TEN[1::2], strict=True))
+"""Which shipped erasers are measured two at a time."""
+
+
+@dataclass
+class Bench:
+    pipeline: VideoPipeline
+    judge: classifier.Classifier
+    clips: int
+    seed: int
+
+    def film(self, prompts: Sequence[Prompt], stack: Stack = Stack()) -> list[Frames]:  # noqa: B008 frozen
+        seeds = [1000 * self.seed + index for index in range(len(prompts))]
+        return list(film(self.pipeline, [prompt.text for prompt in prompts], seeds, stack))
+
+    def rates(self, clips: Iterable[Frames], shown: Iterable[Sequence[str]]) -> float:
+        """Mean share of frames that show each of a clip's named concepts."""
+        shares = [
+            self.judge.read(frames).shows(name).mean() for frames, names in zip(clips, shown, strict=True) for name in names
+        ]
+        return round(float(np.mean(shares)), 4)
+
+    def origin(self, concept: str, kind: PromptKind) -> float:
+        prompts = grammar.prompts(concept, self.clips, self.seed, kind)
+        names = [prompt.scene.subjects if kind == "pair" else (concept,) for prompt in prompts]
+        return self.rates(self.film(prompts), names)
+
+    def stacked(self, pair: tuple[str, str]) -> dict[str, float]:
+        """Both concepts with both erasers on, and the other objects, each beside its origin rate."""
+        stack = Stack(tuple(erasers.load(eraser_directory(name)) for name in pair), (None, None))
+        numbers: dict[str, float] = {}
+        for name in pair:
+            prompts = grammar.prompts(name, self.clips, self.seed, "plain")
+            for label, clips in (("origin", self.film(prompts)), ("erased", self.film(prompts, stack))):
+                numbers[f"{name}: {label}"] = self.rates(clips, [(name,)] * len(prompts))
+        spare = grammar.prompts(pair[0], self.clips + 2, self.seed, "others")
+        others = [prompt for prompt in spare if pair[1] not in prompt.scene.subjects][: self.clips]
+        for label, clips in (("origin", self.film(others)), ("kept", self.film(others, stack))):
+            numbers[f"others: {label}"] = self.rates(clips, [prompt.scene.subjects for prompt in others])
+        return numbers
+
+
+def measure(bench: Bench) -> dict[str, Any]:
+    started = time.monotonic()
+    report: dict[str, Any] = {
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        },
+        "clips_per_cell": bench.clips,
+        "seed": bench.seed,
+        "classifier": {
+            "renders": accuracy(bench.judge, seed=bench.seed + 1, clips=400),
+            "vae_reconstructions": accuracy(
+                bench.judge, seed=bench.seed + 2, clips=200, vae=AutoencoderKLWan.from_pretrained(MODEL_DIR / "vae").eval()
+            ),
+        },
+        "speed": speed(bench),
+        "origin": {
+            name: {"plain": bench.origin(name, "plain")}
+            | ({"synonym": bench.origin(name, "synonym"), "pair": bench.origin(name, "pair")} if name in PAPER_TEN else {})
+            for name in (*OBJECTS, *CHARACTERS, *STYLES, *ATTRIBUTES)
+        },
+    }
+    report["origin_mean_of_ten"] = {
+        kind: round(float(np.mean([report["origin"][name][kind] for name in PAPER_TEN])), 4)
+        for kind in ("plain", "synonym", "pair")
+    }
+    report["erasers"] = {name: shipped(name) for name in PAPER_TEN}
+    report["stacked"] = {" + ".join(pair): bench.stacked(pair) for pair in PAIRED}
+    report["seconds"] = round(time.monotonic() - started, 1)
+    return report
+
+
+def speed(bench: Bench, repeats: int = 5) -> dict[str, float]:
+    prompts = grammar.prompts("parachute", repeats + 1, bench.seed, "plain")
+    bench.film(prompts[:1])
+    seconds = []
+    for prompt in prompts[1:]:
+        started = time.perf_counter()
+        bench.film([prompt])
+        seconds.append(time.perf_counter() - started)
+    return {
+        "seconds_per_clip_median": round(float(np.median(seconds)), 3),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def shipped(concept: str) -> dict[str, Any]:
+    """What the artefact says of itself: measured when it was made, by `workers.miniature.ship`."""
+    eraser = erasers.load(eraser_directory(concept))
+    numbers = {
+        name: eraser.config.evaluation[name]
+        for name in ("origin_rate", "erased_rate", "synonym_origin_rate", "synonym_rate", "kept_rate", "n")
+    }
+    size = sum(path.stat().st_size for path in eraser_directory(concept).iterdir())
+    return {"layer": eraser.layer, "strength": eraser.strength, "bytes": size, **numbers}
+
+
+def contact_sheet(bench: Bench) -> Image.Image:
+    """Every subject and style as the model films it: first, middle and last frame; below, two of the ten erased."""
+    titles, rows = [], []
+    for name in SUBJECTS:
+        titles.append(name)
+        rows.append(bench.film(grammar.prompts(name, 1, 7, "plain"))[0])
+    for name in (*STYLES, *ATTRIBUTES):
+        titles.append(name)
+        rows.append(bench.film(grammar.prompts(name, 1, 8, "plain"))[0])
+    for name in PAPER_TEN[:10]:
+        stack = Stack((erasers.load(eraser_directory(name)),), (None,))
+        titles.append(f"{name}, erased")
+        rows.append(bench.film(grammar.prompts(name, 1, 7, "plain"), stack)[0])
+    return sheet(titles, rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--clips", type=int, default=30, help="in each cell")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="other prompts and noise than the shipped erasers' evaluation, seed 0"
+    )
+    options = parser.parse_args()
+    bench = Bench(load_pipeline(WorkerSettings(model="miniature")), classifier.load(), options.clips, options.seed)
+    report = measure(bench)
+    (HERE / "measurements.json").write_text(json.dumps(report, indent=1) + "\n")
+    (HERE / "MEASUREMENTS.md").write_text(markdown(report))
+    contact_sheet(bench).save(HERE / "contact_sheet.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""The VAE of the miniature: an `AutoencoderKLWan` that starts as a principal component analysis of 4×4-pixel patches.
+
+Training a VAE from scratch on a CPU takes longer than all the rest. So the weights are *set*: the encoder's first
+convolution computes the leading principal components c of each patch and also −c and a large constant K; every block in
+between passes its input on (its residual branch ends in zeros); the last convolution reads c back, because
+RMS norm divides by almost a constant and SiLU(x) − SiLU(−x) = x. The encoder stays so, and latents are known before any
+training; the decoder is then fine-tuned from that start, against the block edges that a patch-wise decoder leaves.
+
+Latents are scaled between whitened and raw (`latents_std`): whitened ones would spend the denoiser on noise-like detail.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanAttentionBlock, WanCausalConv3d, WanResidualBlock
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workers.miniature.journal import Journal
+from workers.miniature.world import NUM_FRAMES, SIZE, random_scene, render
+
+PATCH = 4
+CHANNELS = 16  # principal components kept of the 48 numbers of a patch
+GRID = SIZE // PATCH
+_WIDTH = 64
+_CONSTANT = 6.0 * _WIDTH**0.5
+
+
+def to_pixels(frames: np.ndarray) -> Tensor:
+    """`uint8 (…, T, H, W, 3)` → float `(…, 3, T, H, W)` in −1 … 1."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).movedim(-1, -4).float() / 127.5 - 1
+
+
+def to_frames(pixels: Tensor) -> np.ndarray:
+    """The inverse of `to_pixels`, rounded and clipped."""
+    return ((pixels.movedim(-4, -1).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy()
+
+
+class PatchPCA:
+    """Principal components of patches: `encode` (B, 3, T, H, W) pixels → (B, CHANNELS, T, GRID, GRID) whitened codes."""
+
+    def __init__(self, mean: Tensor, scale: Tensor, basis: Tensor) -> None:
+        self.mean = mean  # (48,)
+        self.scale = scale  # (CHANNELS,) standard deviations, falling
+        self.basis = basis  # (48, CHANNELS), orthonormal columns
+
+    @classmethod
+    def fit(cls, *, seed: int, clips: int = 600) -> PatchPCA:
+        rng = random.Random(f"pca/{seed}")
+        frames = np.stack([render(random_scene(rng), rng.getrandbits(32))[:: NUM_FRAMES // 2] for _ in range(clips)])
+        patches = cls._patches(to_pixels(frames)).movedim(1, -1).flatten(0, -2)  # (N, 48)
+        mean = patches.mean(0)
+        variances, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
+        order = variances.argsort(descending=True)[:CHANNELS]
+        return cls(mean, variances[order].sqrt(), vectors[:, order])
+
+    @staticmethod
+    def _patches(pixels: Tensor) -> Tensor:
+        """In the order in which `AutoencoderKLWan` patchifies: channel, then column, then row of the patch."""
+        b, c, t, h, w = pixels.shape
+        cut = pixels.reshape(b, c, t, h // PATCH, PATCH, w // PATCH, PATCH)
+        return cut.permute(0, 1, 6, 4, 2, 3, 5).reshape(b, c * PATCH * PATCH, t, h // PATCH, w // PATCH)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        centred = self._patches(pixels) - self.mean.view(1, -1, 1, 1, 1)
+        return torch.einsum("bpthw,pc->bcthw", centred, self.basis / self.scale)
+
+    @property
+    def latents_std(self) -> Tensor:
+        """What `WanPipeline` divides by: the denoiser sees channels of standard deviation ∝ √scale, mean square 1."""
+        partial = self.scale.sqrt()
+        return (partial.square().mean().sqrt() / partial).contiguous()
+
+    def denoiser_latents(self, pixels: Tensor) -> Tensor:
+        return self.encode(pixels) / self.latents_std.view(1, -1, 1, 1, 1)
+
+
+def build(pca: PatchPCA) -> AutoencoderKLWan:
+    """The VAE whose encoder and decoder compute `pca`."""
+    vae = AutoencoderKLWan(
+        base_dim=_WIDTH,
+        z_dim=CHANNELS,
+        dim_mult=[1],
+        num_res_blocks=1,
+        attn_scales=[],
+        temperal_downsample=[],
+        in_channels=3 * PATCH * PATCH,
+        out_channels=3 * PATCH * PATCH,
+        patch_size=PATCH,
+        scale_factor_spatial=PATCH,
+        scale_factor_temporal=1,
+        latents_mean=[0.0] * CHANNELS,
+        latents_std=pca.latents_std.tolist(),
+    )
+    with torch.no_grad():
+        for module in vae.modules():
+            if isinstance(module, WanCausalConv3d) and module.weight.shape[2] == 3:
+                module.weight[:, :, :2] = 0  # the tap of the present frame alone
+            if isinstance(module, WanResidualBlock):
+                module.conv2.weight.mul_(0.05)
+                module.conv2.bias.zero_()
+            if isinstance(module, WanAttentionBlock):
+                module.proj.weight.zero_()
+                module.proj.bias.zero_()
+        whiten = (pca.basis / pca.scale).T
+        _inject(vae.encoder.conv_in, whiten, -(whiten @ pca.mean))
+        _read_out(vae.encoder.conv_out, torch.eye(CHANNELS), torch.zeros(CHANNELS))
+        vae.encoder.conv_out.bias[CHANNELS:] = -12.0  # log variance: the code is deterministic
+        vae.encoder.conv_out.weight[CHANNELS:] = 0
+        for conv, rows in ((vae.quant_conv, 2 * CHANNELS), (vae.post_quant_conv, CHANNELS)):
+            conv.weight.zero_()
+            conv.bias.zero_()
+            conv.weight[:, :, 0, 0, 0] = torch.eye(rows)
+        _inject(vae.decoder.conv_in, torch.eye(CHANNELS), torch.zeros(CHANNELS))
+        _read_out(vae.decoder.conv_out, pca.basis * pca.scale, pca.mean)
+        for block in _encoder_blocks(vae):
+            block.conv2.weight.zero_()
+    return vae.eval()
+
+
+def _encoder_blocks(vae: AutoencoderKLWan) -> list[WanResidualBlock]:
+    return [module for module in vae.encoder.modules() if isinstance(module, WanResidualBlock)]
+
+
+def _inject(conv: WanCausalConv3d, matrix: Tensor, bias: Tensor) -> None:
+    """Output channels 0 … 2k: M x + b, −(M x + b), and the constant; the rest start small and random."""
+    k = len(matrix)
+    conv.weight[: 2 * k + 1] = 0
+    conv.weight[2 * k + 1 :] *= 0.1
+    conv.bias.zero_()
+    for sign, rows in ((1, slice(0, k)), (-1, slice(k, 2 * k))):
+        conv.weight[rows, :, 2, 1, 1] = sign * matrix
+        conv.bias[rows] = sign * bias
+    conv.bias[2 * k] = _CONSTANT
+
+
+def _read_out(conv: WanCausalConv3d, matrix: Tensor, bias: Tensor) -> None:
+    """M c + b from the normed, SiLU-ed channels that `_inject` wrote."""
+    rows, k = matrix.shape
+    gain = _CONSTANT / _WIDTH**0.5  # what RMS norm divided by
+    conv.weight[:rows] = 0
+    conv.bias[:rows] = bias
+    conv.weight[:rows, :k, 2, 1, 1] = gain * matrix
+    conv.weight[:rows, k : 2 * k, 2, 1, 1] = -gain * matrix
+
+
+def finetune_decoder(vae: AutoencoderKLWan, *, seed: int, steps: int, journal: Journal) -> None:
+    """Trains the decoder alone, on single frames, to undo what the encoder lost; latents carry some noise meanwhile."""
+    rng = random.Random(f"vae/{seed}")
+    torch.manual_seed(seed)
+    decoder = vae.decoder
+    vae.requires_grad_(False)
+    decoder.requires_grad_(True)
+    parameters = [parameter for parameter in decoder.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.95), weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps, pct_start=0.1)
+    for step in range(1, steps + 1):
+        frames = np.stack([render(random_scene(rng), rng.getrandbits(32))[rng.randrange(NUM_FRAMES)][None] for _ in range(24)])
+        pixels = to_pixels(frames)  # (B, 3, 1, H, W)
+        with torch.no_grad():
+            latents = vae.encode(pixels).latent_dist.mode()
+            latents += rng.random() * 0.15 * vae_noise_scale(vae) * torch.randn_like(latents)
+        decoded = _decode_frame(vae, latents)
+        loss = F.l1_loss(decoded, pixels) + 2 * F.mse_loss(decoded, pixels) + 0.5 * _gradient_loss(decoded, pixels)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        for module in decoder.modules():
+            if isinstance(module, WanCausalConv3d) and module.weight.shape[2] == 3 and module.weight.grad is not None:
+                module.weight.grad[:, :, :2] = 0  # frames are decoded alone: the past must stay unread
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0:
+            psnr = -10 * F.mse_loss(decoded.clamp(-1, 1), pixels).div(4).log10().item()
+            journal.write(stage="vae", step=step, loss=loss.item(), psnr_db=psnr)
+    vae.requires_grad_(True)
+
+
+def vae_noise_scale(vae: AutoencoderKLWan) -> Tensor:
+    """One unit of denoiser noise, in the VAE's own latent units, per channel."""
+    return torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
+
+
+def _decode_frame(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
+    """Like `vae.decode` for clips of one frame, but without its clamp, which has no gradient outside −1 … 1."""
+    patches = vae.decoder(vae.post_quant_conv(latents), first_chunk=True)
+    b, _, t, h, w = patches.shape
+    cut = patches.reshape(b, 3, PATCH, PATCH, t, h, w)  # colour, column, row
+    return cut.permute(0, 1, 4, 5, 3, 6, 2).reshape(b, 3, t, h * PATCH, w * PATCH)
+
+
+def _gradient_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
+    across = F.l1_loss(decoded.diff(dim=-1), pixels.diff(dim=-1))
+    return across + F.l1_loss(decoded.diff(dim=-2), pixels.diff(dim=-2))
+
+
+def train(directory: Path, *, seed: int, steps: int, journal: Journal) -> None:
+    """Writes `directory/vae`."""
+    vae = build(PatchPCA.fit(seed=seed))
+    finetune_decoder(vae, seed=seed, steps=steps, journal=journal)
+    vae.save_pretrained(directory / "vae")
