@@ -15,6 +15,7 @@ from redis.asyncio import Redis as AsyncRedis
 from starlette.concurrency import run_in_threadpool
 
 from service import handlers
+from service.body_limit import BodyLimit
 from service.catalogue import Catalogue
 from service.connection import open_async_redis, open_redis
 from service.events import EventSource
@@ -35,6 +36,7 @@ from workers.artifacts import open_store
 from workers.contract import model_id
 
 MAX_BODY_BYTES = 256 * 2**10
+MAX_TRAINING_BODY_BYTES = 4 * 2**20
 
 _DESCRIPTION = """\
 Text-to-video with concepts taken out, request by request. `POST /generate` with `erase` answers with a video made without them
@@ -49,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # nothing, where the host has set it up
         logging.getLogger("service").setLevel(settings.log_level)
         redis_url = settings.redis_url.get_secret_value()
         with closing(open_redis(redis_url)) as redis:
@@ -59,7 +62,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     with running(loops):
                         yield
 
-    app = FastAPI(title="Clearway", description=_DESCRIPTION, lifespan=lifespan, max_body_size=MAX_BODY_BYTES)
+    app = FastAPI(title="Clearway", description=_DESCRIPTION, lifespan=lifespan)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger={"/erasers": MAX_TRAINING_BODY_BYTES})
     handlers.install(app)
     for router in (generations.router, events.router, erasers.router, keys.router, models.router, health.router):
         app.include_router(router)
@@ -86,7 +90,6 @@ def _build(settings: Settings, database: Database, redis: Redis, async_redis: As
     remover = Remover(database, store, queue, flight)
     sweep = Sweep(database, queue, flight, settler, remover, lost_after_seconds=settings.lost_after_seconds)
     gateway = Gateway(
-        settings=settings,
         database=database,
         store=store,
         queue=queue,

@@ -12,8 +12,7 @@ from redis.retry import Retry
 
 _LOST = (RedisConnectionError, RedisTimeoutError)
 _TIMEOUT_SECONDS = 2.0
-BLOCK_SECONDS = 0.5
-"""How long a read of a stream may wait; shorter than the timeout, so that silence is not taken for a loss."""
+"""Longer than any read of a stream blocks, so that silence is not taken for a loss."""
 
 
 def open_redis(url: str) -> Redis:

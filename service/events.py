@@ -19,11 +19,11 @@ from redis.exceptions import RedisError
 from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from service.connection import BLOCK_SECONDS
 from workers.contract import events_key
 
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _START = "0-0"
+_BLOCK_SECONDS = 1.0
 _ENDING = frozenset({b"finished", b"failed", b"cancelled"})
 _AFTER_ENDING_SECONDS = 0.05
 """A worker's last word comes an instant before SQL knows; then it is asked again soon."""
@@ -48,14 +48,14 @@ class EventSource:
     ) -> AsyncIterator[ServerSentEvent]:
         """Events after `last_event_id` until the resource is settled, or gone. `look` may block; it runs in a thread."""
         after = last_event_id if last_event_id and _ID.fullmatch(last_event_id) else _START
-        block_seconds = BLOCK_SECONDS
+        block_seconds = _BLOCK_SECONDS
         while True:
             now = await run_in_threadpool(look)
             last_look = now is None or now.settled
             for entry_id, fields in await self._read(job_id, after, None if last_look else block_seconds):
                 after = entry_id.decode()
                 name = fields.get(b"event", b"message")
-                block_seconds = _AFTER_ENDING_SECONDS if name in _ENDING else BLOCK_SECONDS
+                block_seconds = _AFTER_ENDING_SECONDS if name in _ENDING else _BLOCK_SECONDS
                 yield ServerSentEvent(data=fields.get(b"data", b"{}").decode(), event=name.decode(), id=after)
             if last_look:
                 if now is not None:

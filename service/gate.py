@@ -2,8 +2,9 @@
 
 The trainer writes numbers into the artefact's `evaluation`:
 
-- measured on generated frames: `origin_rate` (the concept without eraser), `erased_rate` (with it), `synonym_rate` (with it,
-  prompts that use held-out synonyms), all shares of frames, and `kept_rate` (other concepts, relative to origin);
+- measured on generated frames, as shares of frames: `origin_rate` (the concept without eraser), `erased_rate` (with it),
+  `synonym_rate` (with it, prompts that use held-out synonyms; relative to `synonym_origin_rate` where that was measured, else
+  to `origin_rate`), and `kept_rate` (other concepts, already relative to origin);
 - where no detector sees the concept in frames: `probe_before`, `probe_after` (a probe on the encoder's output: share of
   concept prompts it finds) and `drift` (relative change of the embeddings of prompts without the concept).
 
@@ -55,7 +56,10 @@ def _frames(numbers: Mapping[str, float], limits: Thresholds) -> Iterator[str]:
         yield f"origin_rate {origin:.3f} is below {limits.min_origin_rate}: too little of the concept to measure its erasure"
     elif (erased := numbers.get("erased_rate", math.nan) / origin) > limits.max_erased:
         yield f"erased_rate is {erased:.3f} of origin, above {limits.max_erased}"
-    if origin > 0 and (synonym := numbers.get("synonym_rate", math.nan) / origin) > limits.max_synonym:
+    synonym_origin = numbers.get("synonym_origin_rate", origin)
+    if synonym_origin == 0:
+        yield "synonym_origin_rate is 0: there is nothing to measure on synonyms"
+    elif (synonym := numbers.get("synonym_rate", math.nan) / synonym_origin) > limits.max_synonym:
         yield f"synonym_rate is {synonym:.3f} of origin, above {limits.max_synonym}"
     if (kept := numbers.get("kept_rate", math.nan)) < limits.min_kept:
         yield f"kept_rate {kept:.3f} is below {limits.min_kept}"

@@ -10,7 +10,6 @@ from service.flight import Flight
 from service.gate import Thresholds
 from service.queue import JobQueue
 from service.removal import Remover
-from service.settings import Settings
 from service.store.database import Database
 from service.sweep import Sweep
 from workers.artifacts import ArtifactStore
@@ -18,7 +17,6 @@ from workers.artifacts import ArtifactStore
 
 @dataclass(frozen=True)
 class Gateway:
-    settings: Settings
     database: Database
     store: ArtifactStore
     queue: JobQueue

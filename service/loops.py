@@ -13,7 +13,6 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.connection import BLOCK_SECONDS
 from service.settle import Settler
 from service.store import jobs, leases
 from service.store.database import Database
@@ -22,6 +21,9 @@ from workers.artifacts import ArtifactError
 from workers.contract import SETTLED_STREAM
 
 logger = logging.getLogger(__name__)
+
+_BLOCK_SECONDS = 0.2
+"""How long the listener waits at a time; so long may a gateway take to stop."""
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
@@ -53,7 +55,7 @@ class Loop:
         self._stopping.set()
 
     def join(self) -> None:
-        """Wait for the step under way, which waits no longer than `BLOCK_SECONDS` for Redis."""
+        """Wait for the step under way, which waits no longer than `_BLOCK_SECONDS` for Redis."""
         self._thread.join()
 
     def _run(self) -> None:
@@ -106,8 +108,8 @@ class HintListener:
         return entries[0][0] if entries else None
 
     def _read(self, after: bytes) -> Entries:
-        """What came after, as soon as something comes; nothing after `BLOCK_SECONDS`."""
-        answer = self._redis.xread({SETTLED_STREAM: after}, count=100, block=int(BLOCK_SECONDS * 1000))
+        """What came after, as soon as something comes; nothing after `_BLOCK_SECONDS`."""
+        answer = self._redis.xread({SETTLED_STREAM: after}, count=100, block=int(_BLOCK_SECONDS * 1000))
         return cast(list[tuple[bytes, Entries]], answer)[0][1] if answer else []
 
     def _settle(self, job_id: str) -> None:

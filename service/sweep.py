@@ -73,14 +73,16 @@ class Sweep:
             for job in running:
                 self._settler.settle(job)
 
-    def observe(self, job: Job) -> None:
-        """Bring one unfinished job up to date now: is it running, has it ended? Asks Redis and the store, if they answer."""
+    def observe(self, job: Job) -> Job:
+        """One unfinished job as it is now: is it running, has it ended? Asks Redis and the store, if they answer."""
         try:
             holder = self._flight.holders([job.id])[0]
         except QueueUnavailable:
             holder = None
         self._started(job, holder)
         self._settler.settle(job)
+        with self._database.read() as session:
+            return jobs.get(session, job.id) or job
 
     def _not_in_line(self) -> Sequence[Job]:
         """Queued in SQL, but not waiting in the queue. Thousands may wait, so only the difference is read whole."""

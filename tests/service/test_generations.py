@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fastapi.testclient import TestClient
 
-from tests.service.conftest import wait_until
-from tests.service.hand import VIDEO, Hand
+from tests.service.calls import generate, settled, wait_until
+from tests.service.hand import VIDEO, Hand, receipt_of
+from workers.contract import GenerationTask, receipt_key
 
 
 def test_accepted_run_and_succeeded(client: TestClient, hand: Hand) -> None:
@@ -46,3 +47,107 @@ def test_accepted_run_and_succeeded(client: TestClient, hand: Hand) -> None:
     assert (video.content, video.headers["content-type"]) == (VIDEO, "video/mp4")
     part = client.get(accepted["links"]["video"], headers={"range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, VIDEO[10:20])
+
+
+def test_a_failure_is_told_in_the_workers_words(client: TestClient, hand: Hand) -> None:
+    accepted = generate(client)
+    task = hand.take_generation()
+    hand.hold(task)
+    hand.fail("generate", task, "eraser_corrupt")
+    failed = wait_until(lambda: settled(client, accepted["id"]))
+    assert failed["status"] == "failed"
+    assert failed["error"] == {"code": "eraser_corrupt", "message": "told by hand"}
+    assert failed["started_at"] is not None
+    for link in ("video", "receipt"):
+        assert client.get(failed["links"][link]).json()["error"]["code"] == "not_finished"
+
+
+def test_a_retryable_failure_is_tried_again_and_counts_its_attempts(client: TestClient, hand: Hand) -> None:
+    accepted = generate(client)
+    for attempt in (1, 2, 3):
+        task = GenerationTask.model_validate(wait_until(hand.take))
+        assert task.attempt == attempt
+        hand.fail("generate", task, "out_of_memory", retryable=True)
+    failed = wait_until(lambda: settled(client, accepted["id"]))
+    assert (failed["status"], failed["attempt"], failed["error"]["code"]) == ("failed", 3, "out_of_memory")
+    assert hand.take() is None
+
+
+def test_a_receipt_without_the_eraser_withholds_the_video(client: TestClient, hand: Hand) -> None:
+    accepted = generate(client, erase=["parachute", "church"])
+    task = hand.take_generation()
+    hand.finish(task, erasers=receipt_of(task).erasers[:1])
+    failed = wait_until(lambda: settled(client, accepted["id"]))
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "internal_error")
+    assert "withheld" in failed["error"]["message"]
+    assert client.get(failed["links"]["video"]).status_code == 409
+
+
+def test_a_record_of_another_job_or_version_fails_the_job(client: TestClient, hand: Hand) -> None:
+    first, second = generate(client), generate(client)
+    task = hand.take_generation()
+    stolen = receipt_of(task, id="gen_of_another").model_dump_json().encode()
+    hand.store.put(receipt_key(task.id, 1), stolen)
+    hand.store.put(receipt_key(second["id"], 1), b'{"schema_version": 2}')
+    for accepted in (first, second):
+        client.get(accepted["links"]["self"])  # looks into the store
+        failed = wait_until(lambda id_=accepted["id"]: settled(client, id_))
+        assert (failed["status"], failed["error"]["code"]) == ("failed", "internal_error")
+
+
+def test_an_unseen_start_is_reckoned_from_the_stages(client: TestClient, hand: Hand) -> None:
+    accepted = generate(client)
+    hand.finish(hand.take_generation(), stage_seconds={"denoise": 3600.0})
+    done = wait_until(lambda: settled(client, accepted["id"]))
+    assert done["started_at"] == done["created_at"]
+
+
+def test_the_same_prompt_again_draws_another_seed_and_keeps_a_given_one(client: TestClient) -> None:
+    assert generate(client)["seed"] != generate(client)["seed"]
+    assert generate(client, seed=2**53 - 1)["seed"] == 2**53 - 1
+
+
+def test_a_dry_run_tells_the_plan_and_leaves_nothing(client: TestClient, hand: Hand) -> None:
+    response = client.post("/generate?dry_run=true", json={"prompt": "a church", "erase": ["church@1"], "width": 32})
+    assert response.status_code == 200
+    plan = response.json()
+    assert (plan["width"], plan["height"], plan["erase"][0]["concept"], plan["model"]) == (32, 64, "church", "toy")
+    assert client.get("/generations").json()["data"] == []
+    assert hand.take() is None
+    assert client.post("/generate?dry_run=true", json={"prompt": "a", "erase": ["nothing"]}).status_code == 422
+
+
+def test_the_stack_is_canonical_and_strengths_are_pinned(client: TestClient, hand: Hand) -> None:
+    generate(client, erase=[{"concept": "parachute", "strength": 0}, "church"])
+    task = hand.take_generation()
+    assert [(pin.concept, pin.strength) for pin in task.erase] == [("church", 1.5), ("parachute", 0.0)]
+
+
+def test_pages_go_back_in_time_and_miss_nothing(client: TestClient) -> None:
+    made = [generate(client)["id"] for _ in range(5)]
+    seen, cursor = [], None
+    while True:
+        page = client.get("/generations", params={"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
+        seen += [item["id"] for item in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == sorted(made, reverse=True)
+    assert client.get("/generations?status=running").json()["data"] == []
+    assert len(client.get("/generations?status=queued").json()["data"]) == 5
+
+
+def test_users_see_their_own_and_operators_see_all(client: TestClient, user: TestClient) -> None:
+    mine, operators = generate(user)["id"], generate(client)["id"]
+    assert [item["id"] for item in user.get("/generations").json()["data"]] == [mine]
+    assert {item["id"] for item in client.get("/generations").json()["data"]} == {mine, operators}
+    for call in (
+        lambda path: user.get(path),
+        lambda path: user.get(f"{path}/video"),
+        lambda path: user.get(f"{path}/receipt"),
+        lambda path: user.get(f"{path}/events"),
+        lambda path: user.post(f"{path}/cancel"),
+        lambda path: user.delete(path),
+    ):
+        assert call(f"/generations/{operators}").json()["error"]["code"] == "not_found"
+    assert client.get(f"/generations/{operators}").json()["status"] == "queued"

@@ -53,7 +53,7 @@ def upgrade() -> None:
         sa.Column("encoder_fingerprint", sa.String(64), nullable=False),
         sa.Column("digest", sa.String(64)),
         sa.Column("layer", sa.Integer),
-        sa.Column("strength", sa.Float),
+        sa.Column("strength", sa.Double),
         sa.Column("evaluation", sa.JSON),
         sa.Column("config", sa.JSON, nullable=False),
         sa.Column("job_id", sa.String(80), sa.ForeignKey("jobs.id")),

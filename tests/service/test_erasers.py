@@ -1,0 +1,157 @@
+"""The registry: from a training to the active version, and away again."""
+
+from __future__ import annotations
+
+from fastapi.testclient import TestClient
+
+from erasers.methods import METHODS as TRAINABLE
+from service.schemas.erasers import METHODS
+from tests.service.calls import code, generate, train, wait_until
+from tests.service.hand import FINGERPRINT, PASSING, Hand, add_eraser
+from workers.contract import TrainingResult
+
+
+def trained(client: TestClient, hand: Hand, concept: str, evaluation: dict[str, object] | None = None) -> TrainingResult:
+    accepted = train(client, concept)
+    result = hand.finish_training(hand.take_training(), evaluation)
+    wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "candidate")
+    return result
+
+
+def test_what_is_asked_for_reaches_the_trainer(client: TestClient, hand: Hand) -> None:
+    accepted = train(
+        client,
+        "Golf  Ball",
+        description="a small white ball",
+        synonyms=["golfball"],
+        keep=["balloon"],
+        pairs=[{"positive": "a golf ball on grass", "negative": "grass"}],
+        config={"layer": 3},
+        seed=11,
+    )
+    assert (accepted["concept"], accepted["version"], accepted["status"]) == ("golf ball", 1, "training")
+    assert accepted["encoder_fingerprint"] == FINGERPRINT
+    assert accepted["links"]["self"] == "/erasers/golf%20ball/1"
+    task = hand.take_training()
+    assert (task.concept, task.version, task.attempt, task.method, task.model) == ("golf ball", 1, 1, "clear", "toy")
+    assert (task.synonyms, task.keep, task.config, task.seed) == (("golfball",), ("balloon",), {"layer": 3}, 11)
+    assert task.pairs is not None
+    assert task.pairs[0].negative == "grass"
+    hand.hold(task)
+    hand.say(task, "step", stage="search", step=2, total=8)
+    running = client.get(accepted["links"]["self"]).json()
+    assert running["progress"] == {"stage": "search", "step": 2, "total": 8}
+
+
+def test_from_training_to_active_to_retired(client: TestClient, hand: Hand) -> None:
+    result = trained(client, hand, "cat")
+    candidate = client.get("/erasers/cat/1").json()
+    assert (candidate["digest"], candidate["layer"], candidate["strength"]) == (result.digest, 3, 2.0)
+    assert candidate["evaluation"] == PASSING
+    assert candidate["activated_at"] is None
+    active = client.post("/erasers/cat/1/activate").json()
+    assert active["status"] == "active"
+    assert active["activated_at"] is not None
+    assert generate(client, erase=["cat"])["erase"][0] == {
+        "concept": "cat", "version": 1, "digest": result.digest, "strength": 2.0, "layer": 3
+    }  # fmt: skip
+    retired = client.post("/erasers/cat/1/retire").json()
+    assert retired["status"] == "retired"
+    for move in ("activate", "retire"):
+        assert code(client.post(f"/erasers/cat/1/{move}")) == "invalid_state"
+
+
+def test_activating_retires_the_one_before_and_keeps_accepted_pins(client: TestClient, hand: Hand) -> None:
+    before = generate(client, erase=["church"])
+    trained(client, hand, "church")
+    assert client.get("/erasers/church/1").json()["status"] == "active"
+    assert client.post("/erasers/church/2/activate").is_success
+    assert [version["status"] for version in client.get("/erasers/church").json()["versions"]] == ["active", "retired"]
+    assert generate(client, erase=["church"])["erase"][0]["version"] == 2
+    assert client.get(before["links"]["self"]).json()["erase"] == before["erase"]
+    assert hand.take_generation().erase[0].version == 1
+
+
+def test_versions_of_other_encoders_stay_active(client: TestClient) -> None:
+    add_eraser(client, "church", fingerprint="e" * 64)
+    add_eraser(client, "church", active=False)
+    assert client.post("/erasers/church/3/activate").is_success
+    statuses = {version["version"]: version["status"] for version in client.get("/erasers/church").json()["versions"]}
+    assert statuses == {1: "retired", 2: "active", 3: "active"}
+
+
+def test_the_gate_holds_unless_overridden(client: TestClient, hand: Hand) -> None:
+    trained(client, hand, "cat", {"origin_rate": 0.9, "erased_rate": 0.5, "kept_rate": float("nan")})
+    report = client.get("/erasers/cat/1/report").json()
+    assert report["gate"]["passed"] is False
+    assert len(report["gate"]["reasons"]) == 3
+    assert report["gate"]["thresholds"]["max_erased"] == 0.1
+    assert report["evaluation"]["kept_rate"] is None
+    refused = client.post("/erasers/cat/1/activate", json={"override": False})
+    assert code(refused) == "gate_not_passed"
+    assert all(reason in refused.json()["error"]["message"] for reason in report["gate"]["reasons"])
+    assert client.post("/erasers/cat/1/activate", json={"override": True}).json()["status"] == "active"
+
+
+def test_a_training_cannot_be_activated_or_retired(client: TestClient) -> None:
+    train(client, "cat")
+    for move in ("activate", "retire"):
+        assert code(client.post(f"/erasers/cat/1/{move}")) == "invalid_state"
+
+
+def test_a_failed_training_is_a_failed_version_and_the_next_one_another(client: TestClient, hand: Hand) -> None:
+    accepted = train(client, "cat")
+    hand.fail("train", hand.take_training(), "invalid_pairs")
+    failed = wait_until(lambda: (now := client.get(accepted["links"]["self"]).json())["status"] == "failed" and now)
+    assert failed["error"] == {"code": "invalid_pairs", "message": "told by hand"}
+    assert train(client, "cat")["version"] == 2
+
+
+def test_a_lost_trainer_costs_an_attempt_and_three_cost_the_training(client: TestClient, hand: Hand) -> None:
+    accepted = train(client, "cat")
+    for _ in range(3):
+        wait_until(lambda: hand.take("train"))
+    failed = wait_until(lambda: (now := client.get(accepted["links"]["self"]).json())["status"] == "failed" and now)
+    assert failed["error"]["code"] == "worker_lost"
+
+
+def test_a_result_without_its_artefact_does_not_count(client: TestClient, hand: Hand) -> None:
+    accepted = train(client, "cat")
+    task = hand.take_training()
+    hand.store.delete("erasers")
+    original = hand.store.put
+    hand.store.put = lambda key, data: None if key.startswith("erasers/") else original(key, data)  # type: ignore[method-assign]
+    hand.finish_training(task)
+    failed = wait_until(lambda: (now := client.get(accepted["links"]["self"]).json())["status"] == "failed" and now)
+    assert "no artefact" in failed["error"]["message"]
+
+
+def test_the_list_pages_by_concept(client: TestClient) -> None:
+    add_eraser(client, "cat")
+    add_eraser(client, "church", active=False)
+    page = client.get("/erasers", params={"limit": 2}).json()
+    assert [(item["concept"], len(item["versions"])) for item in page["data"]] == [("cat", 1), ("church", 2)]
+    rest = client.get("/erasers", params={"limit": 2, "cursor": page["next_cursor"]}).json()
+    assert ([item["concept"] for item in rest["data"]], rest["next_cursor"]) == (["parachute"], None)
+    assert client.get("/erasers/Church").json() == page["data"][1]
+
+
+def test_models_with_their_limits(client: TestClient, hand: Hand) -> None:
+    (model,) = client.get("/models").json()["data"]
+    assert (model["id"], model["default"], model["ready"], model["size_multiple"]) == ("toy", True, False, 16)
+    hand.be_seen(state="loading")
+    assert client.get("/models").json()["data"][0]["ready"] is False
+    hand.be_seen()
+    assert client.get("/models").json()["data"][0]["ready"] is True
+    assert client.get("/health/ready").json() == {
+        "status": "ready",
+        "checks": {"database": "ok", "redis": "ok", "artifacts": "ok", "worker": "ok"},
+        "error": None,
+    }
+    hand.be_seen(kind="train")
+    assert client.get("/health/ready").status_code == 503
+    assert TestClient(client.app).get("/health/live").json() == {"status": "ok"}
+
+
+def test_the_methods_offered_are_those_that_the_library_has() -> None:
+    assert set(METHODS) == set(TRAINABLE)

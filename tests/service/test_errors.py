@@ -1,0 +1,268 @@
+"""Every code of the closed set is reachable, has its status, its type and its body, and is documented."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx import Response
+
+from service.app import MAX_BODY_BYTES, MAX_TRAINING_BODY_BYTES
+from service.errors import CODES, ErrorCode, ErrorType, error_type
+from tests.service.calls import code, generate, train, wait_until
+from tests.service.conftest import Valkey, settings_in
+from tests.service.hand import CARD, PASSING, Hand, add_eraser, gateway_of
+
+Send = Callable[[TestClient], Response]
+
+
+def post(**body: Any) -> Send:
+    return lambda client: client.post("/generate", json={"prompt": "a church", **body})
+
+
+def post_raw(text: str | bytes) -> Send:
+    return lambda client: client.post("/generate", content=text, headers={"content-type": "application/json"})
+
+
+def teach(**body: Any) -> Send:
+    return lambda client: client.post("/erasers", json={"concept": "cat", **body})
+
+
+PAIR = {"positive": "a cat", "negative": "a dog"}
+REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
+    ("not_found", None, lambda client: client.get("/nowhere")),
+    ("not_found", None, lambda client: client.get("/generations/gen_none")),
+    ("not_found", None, lambda client: client.get("/generations/%00")),
+    ("not_found", None, lambda client: client.get("/erasers/nothing")),
+    ("not_found", None, lambda client: client.get("/erasers/church/99")),
+    ("not_found", None, lambda client: client.get("/erasers/church/99/events")),
+    ("not_found", None, lambda client: client.delete("/keys/000000000000")),
+    ("method_not_allowed", None, lambda client: client.put("/generate", json={})),
+    ("payload_too_large", None, lambda client: client.post("/generate", json={"prompt": "x" * MAX_BODY_BYTES})),
+    ("payload_too_large", None, lambda client: client.post("/erasers", json={"concept": "x" * MAX_TRAINING_BODY_BYTES})),
+    ("payload_too_large", None, lambda client: client.post("/generate", content=iter([b"x" * 2**17] * 3))),
+    ("payload_too_large", None, lambda client: client.post("/generate", content=b"", headers={"content-length": "9" * 99})),
+    ("invalid_json", None, post_raw("{")),
+    ("invalid_json", None, post_raw(b"\xff\xfe")),
+    ("invalid_json", None, post_raw("[" * 100_000)),
+    ("invalid_json", None, post_raw('{"seed": ' + "9" * 5000 + "}")),
+    ("invalid_request", None, post_raw("[]")),
+    ("invalid_request", "prompt", post_raw("{}")),
+    ("invalid_request", "prompt", post(prompt=7)),
+    ("invalid_request", "width", post(width="64")),
+    ("invalid_request", "width", post(width=64.5)),
+    ("invalid_request", "seed", post(seed=-1)),
+    ("invalid_request", "seed", post(seed=2**53)),
+    ("invalid_request", "seed", post(seed=True)),
+    ("invalid_request", "guidance_scale", post(guidance_scale=51)),
+    ("invalid_request", "guidance_scale", post_raw('{"prompt": "a", "guidance_scale": NaN}')),
+    ("invalid_request", "guidance_scale", post_raw('{"prompt": "a", "guidance_scale": 1e999}')),
+    ("invalid_request", "guidance_scale", post_raw('{"prompt": "a", "guidance_scale": ' + "9" * 400 + "}")),
+    ("invalid_request", "erase", post(erase="church")),
+    ("invalid_request", "erase[0]", post(erase=[7])),
+    ("invalid_request", "erase[0].version", post(erase=[{"concept": "church", "version": 0}])),
+    ("invalid_request", "erase[0].version", post(erase=[{"concept": "church", "version": 2**63}])),
+    ("invalid_request", "limit", lambda client: client.get("/generations?limit=0")),
+    ("invalid_request", "status", lambda client: client.get("/generations?status=done")),
+    ("invalid_request", "cursor", lambda client: client.get("/generations?cursor=';--")),
+    ("invalid_request", "version", lambda client: client.get("/erasers/church/9999999999999999999")),
+    ("invalid_request", "role", lambda client: client.post("/keys", json={"name": "a", "role": "root"})),
+    ("unknown_field", "eraser", post(eraser=["church"])),
+    ("unknown_field", "erase[0].gamma", post(erase=[{"concept": "church", "gamma": 2}])),
+    ("unknown_field", "webhook", teach(webhook="x")),
+    ("unknown_field", "force", lambda client: client.post("/erasers/church/1/activate", json={"force": True})),
+    ("invalid_text", "prompt", post(prompt="a\x00church")),
+    ("invalid_text", "prompt", post(prompt="a \u202echurch")),
+    ("invalid_text", "prompt", post_raw('{"prompt": "a \\ud800 church"}')),
+    ("invalid_text", "negative_prompt", post(negative_prompt="\x1b[2J")),
+    ("invalid_text", "metadata.a", post(metadata={"a": "\x07"})),
+    ("empty_prompt", "prompt", post(prompt=" \n\t ")),
+    ("prompt_too_long", "prompt", post(prompt="x" * 2001)),
+    ("prompt_too_long", "negative_prompt", post(negative_prompt="x" * 2001)),
+    ("invalid_concept", "erase[0].concept", post(erase=[""])),
+    ("invalid_concept", "erase[0].concept", post(erase=["../church"])),
+    ("invalid_concept", "erase[0].concept", post(erase=["x" * 81])),
+    ("invalid_concept", "erase[0]", post(erase=["church@latest"])),
+    ("invalid_concept", "erase[0]", post(erase=["church@0"])),
+    ("invalid_concept", "concept", lambda client: client.get("/erasers/%40")),
+    ("too_many_concepts", "erase", post(erase=[f"concept {n}" for n in range(17)])),
+    ("duplicate_concept", "erase", post(erase=["church", " CHURCH"])),
+    ("duplicate_concept", "erase", post(erase=["church", "ｃhurch@1"])),
+    ("unknown_concept", "erase[1]", post(erase=["church", "tank"])),
+    ("unknown_version", "erase[0]", post(erase=["church@7"])),
+    ("invalid_strength", "erase[0].strength", post(erase=[{"concept": "church", "strength": 101}])),
+    ("invalid_strength", "erase[0].strength", post(erase=[{"concept": "church", "strength": "2"}])),
+    ("invalid_strength", "erase[0].strength", post_raw('{"prompt": "a", "erase": [{"concept": "church", "strength": NaN}]}')),
+    ("invalid_size", "width", post(width=0)),
+    ("invalid_size", "width", post(width=65)),
+    ("invalid_size", "height", post(height=16)),
+    ("invalid_size", "height", post(height=2**70)),
+    ("invalid_frames", "num_frames", post(num_frames=10)),
+    ("invalid_frames", "num_frames", post(num_frames=37)),
+    ("invalid_frames", "num_frames", post(num_frames=-3)),
+    ("invalid_steps", "num_inference_steps", post(num_inference_steps=0)),
+    ("invalid_steps", "num_inference_steps", post(num_inference_steps=51)),
+    ("invalid_metadata", "metadata", post(metadata={str(n): "" for n in range(17)})),
+    ("invalid_metadata", "metadata", post(metadata={"a": "x" * 513})),
+    ("invalid_pairs", "pairs", teach(pairs=[])),
+    ("invalid_pairs", "pairs", teach(pairs=[{"positive": "same", "negative": "same"}])),
+    ("invalid_pairs", "pairs", teach(pairs=[{"positive": f"cat {n}", "negative": ""} for n in range(5001)])),
+    ("unknown_method", "method", teach(method="magic")),
+    ("model_not_found", "model", post(model="Wan-AI/none")),
+    ("model_not_found", "model", post(model="../../operator.key")),
+    ("invalid_state", None, lambda client: client.post("/erasers/church/1/activate")),
+]
+
+
+@pytest.mark.parametrize(("expected", "param", "send"), REFUSED)
+def test_refused(shared: TestClient, expected: ErrorCode, param: str | None, send: Send) -> None:
+    check(send(shared), expected, param)
+
+
+def check(response: Response, expected: ErrorCode, param: str | None = None) -> dict[str, Any]:
+    error: dict[str, Any] = response.json()["error"]
+    assert (error["code"], response.status_code) == (expected, CODES[expected].status), error
+    assert error["param"] == param
+    assert error["type"] == error_type(expected)
+    assert len(error["message"]) > 10
+    assert set(response.json()) == {"error"} or expected == "not_ready"
+    return error
+
+
+def test_nothing_of_what_was_refused_is_on_record(shared: TestClient) -> None:
+    assert shared.get("/generations").json()["data"] == []
+
+
+def test_unauthorized_and_forbidden(shared: TestClient, shared_user: TestClient) -> None:
+    check(TestClient(shared.app).get("/models"), "unauthorized")
+    check(shared_user.get("/keys"), "forbidden")
+
+
+def test_a_method_that_is_not_allowed_comes_with_those_that_are(shared: TestClient) -> None:
+    assert shared.put("/generate", json={}).headers["allow"] == "POST"
+
+
+def test_a_large_body_passes_where_pairs_are_uploaded(shared: TestClient) -> None:
+    body = {"concept": "x" * MAX_BODY_BYTES}  # too long for a name, but not for the call
+    check(shared.post("/erasers", json=body), "invalid_concept", "concept")
+
+
+def test_near_misses_and_the_cure_of_an_unknown_concept(shared: TestClient) -> None:
+    error = check(shared.post("/generate", json={"prompt": "a", "erase": ["parashute"]}), "unknown_concept", "erase[0]")
+    assert "'parachute'" in error["message"]
+    assert 'POST /erasers {"concept": "parashute"}' in error["message"]
+    far = shared.post("/generate", json={"prompt": "a", "erase": ["zzz"]}).json()["error"]["message"]
+    assert "did you mean" not in far
+
+
+def test_an_eraser_in_every_state_but_active(client: TestClient, hand: Hand) -> None:
+    train(client, "cat")
+    check(client.post("/generate", json={"prompt": "a", "erase": ["cat"]}), "eraser_not_active", "erase[0]")
+    hand.finish_training(hand.take_training())
+    wait_until(lambda: client.get("/erasers/cat/1").json()["status"] == "candidate")
+    message = check(client.post("/generate", json={"prompt": "a", "erase": ["cat"]}), "eraser_not_active", "erase[0]")["message"]
+    assert "POST /erasers/cat/1/activate" in message
+    assert client.post("/erasers/cat/1/activate").is_success
+    generate(client, erase=["cat"])
+    assert client.post("/erasers/cat/1/retire").is_success
+    check(client.post("/generate", json={"prompt": "a", "erase": ["cat@1"]}), "eraser_not_active", "erase[0]")
+
+
+def test_an_eraser_of_another_encoder(client: TestClient) -> None:
+    add_eraser(client, "cat", fingerprint="e" * 64)
+    message = check(client.post("/generate", json={"prompt": "a", "erase": ["cat"]}), "eraser_wrong_encoder", "erase[0]")[
+        "message"
+    ]
+    assert "POST /erasers" in message
+    add_eraser(client, "cat")
+    assert generate(client, erase=["cat"])["erase"][0]["version"] == 2
+    check(client.post("/generate", json={"prompt": "a", "erase": ["cat@1"]}), "eraser_wrong_encoder", "erase[0]")
+
+
+def test_the_default_model_before_its_worker_loaded_it(client: TestClient) -> None:
+    gateway_of(client).store.delete("models/toy.json")
+    response = client.post("/generate", json={"prompt": "a"})
+    check(response, "model_not_ready", "model")
+    assert int(response.headers["retry-after"]) > 0
+    gateway_of(client).store.put("models/toy.json", b'{"schema_version": 2}')
+    check(client.post("/erasers", json={"concept": "cat"}), "model_not_ready", "model")
+    gateway_of(client).store.put("models/toy.json", CARD.model_dump_json().encode())
+    generate(client)
+
+
+def test_not_finished_and_states_that_do_not_allow_it(client: TestClient, hand: Hand) -> None:
+    accepted = generate(client)
+    check(client.get(accepted["links"]["video"]), "not_finished")
+    check(client.get(accepted["links"]["receipt"]), "not_finished")
+    hand.finish(hand.take_generation())
+    wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "succeeded")
+    check(client.post(f"/generations/{accepted['id']}/cancel"), "invalid_state")
+    check(client.post("/erasers/church/1/activate"), "invalid_state")
+    add_eraser(client, "church", evaluation={**PASSING, "erased_rate": 0.9}, active=False)
+    message = check(client.post("/erasers/church/2/activate"), "gate_not_passed")["message"]
+    assert "erased_rate is 0.947 of origin" in message
+    gateway_of(client).store.delete(f"videos/{accepted['id']}")
+    check(client.get(accepted["links"]["video"]), "artifact_unavailable")
+
+
+def test_not_ready_says_what_is_missing(shared: TestClient) -> None:
+    response = shared.get("/health/ready")
+    check(response, "not_ready")
+    assert response.json()["checks"] == {"database": "ok", "redis": "ok", "artifacts": "ok", "worker": "missing"}
+
+
+def test_a_database_that_is_away(tmp_path: Path, valkey: Valkey, migrated: Path) -> None:
+    from tests.service.conftest import serving
+
+    with serving(settings_in(tmp_path, f"{valkey.url}?db=2", migrated)) as client:
+        with sqlite3.connect(tmp_path / "clearway.db", isolation_level=None) as other:
+            other.execute("ALTER TABLE jobs RENAME TO jobs_away")
+            response = client.post("/generate", json={"prompt": "a"})
+            check(response, "database_unavailable")
+            assert int(response.headers["retry-after"]) > 0
+            other.execute("ALTER TABLE jobs_away RENAME TO jobs")
+        other.close()
+        generate(client)
+
+
+def test_a_store_that_is_away(client: TestClient, tmp_path: Path) -> None:
+    (tmp_path / "artifacts").rename(tmp_path / "away")
+    (tmp_path / "artifacts").mkdir(mode=0o700)
+    (tmp_path / "artifacts" / "models").write_text("a file where a folder was")
+    check(client.post("/generate", json={"prompt": "a"}), "model_not_ready", "model")
+
+
+def test_a_defect_is_told_without_its_insides(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the secret insides")
+
+    monkeypatch.setattr(type(gateway_of(client).catalogue), "cards", broken)
+    quiet = TestClient(client.app, headers=dict(client.headers), raise_server_exceptions=False)
+    response = quiet.get("/models")
+    check(response, "internal_error")
+    assert "secret" not in response.text
+
+
+def test_every_code_has_a_test_here() -> None:
+    source = Path(__file__).read_text()
+    assert {known for known in CODES if f'"{known}"' not in source} == set()
+
+
+def test_the_table_is_closed() -> None:
+    assert set(CODES) == set(get_args(ErrorCode))
+    assert {error_type(known) for known in CODES} == set(get_args(ErrorType))
+
+
+def test_every_code_is_documented(shared: TestClient) -> None:
+    readme = (Path(__file__).parents[2] / "service" / "README.md").read_text()
+    for known, meaning in CODES.items():
+        assert f"| `{known}` | {meaning.status} | {meaning.text} |" in readme
+    openapi = json.dumps(shared.get("/openapi.json").json())
+    general = {"internal_error", "method_not_allowed"}  # of every route, and of none
+    assert {known for known in CODES if f"`{known}`" not in openapi} <= general | {"not_ready"}
+    assert code(shared.get("/nowhere")) == "not_found"

@@ -1,0 +1,67 @@
+"""The gate passes what is measured and good, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.gate import Thresholds, judge
+from service.settings import Settings
+
+LIMITS = Thresholds.of(Settings())
+FRAMES = {"origin_rate": 0.9, "erased_rate": 0.09, "synonym_rate": 0.13, "kept_rate": 0.9}
+PROBE = {"probe_before": 0.9, "probe_after": 0.09, "drift": 0.1}
+
+
+@pytest.mark.parametrize("evaluation", [FRAMES, PROBE, {**FRAMES, "drift": 9.0}, {**FRAMES, "synonym_origin_rate": 0.9}])
+def test_passes_up_to_the_thresholds(evaluation: dict[str, Any]) -> None:
+    assert judge(evaluation, LIMITS).reasons == ()
+    assert judge(evaluation, LIMITS).passed
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "reason"),
+    [
+        ({**FRAMES, "erased_rate": 0.1}, "erased_rate is 0.111 of origin"),
+        ({**FRAMES, "synonym_rate": 0.14}, "synonym_rate is 0.156 of origin"),
+        ({**FRAMES, "synonym_origin_rate": 0.5}, "synonym_rate is 0.260 of origin"),
+        ({**FRAMES, "synonym_origin_rate": 0, "synonym_rate": 0}, "nothing to measure on synonyms"),
+        ({**FRAMES, "kept_rate": 0.89}, "kept_rate 0.890 is below"),
+        ({**FRAMES, "origin_rate": 0.1, "erased_rate": 0, "synonym_rate": 0}, "too little of the concept"),
+        ({**FRAMES, "origin_rate": 0, "erased_rate": 0, "synonym_rate": 0}, "too little of the concept"),
+        ({**PROBE, "probe_after": 0.2}, "probe_after is 0.222"),
+        ({**PROBE, "probe_before": 0.5, "probe_after": 0}, "never saw the concept"),
+        ({**PROBE, "drift": 0.2}, "drift 0.200"),
+    ],
+)
+def test_says_what_does_not_pass(evaluation: dict[str, Any], reason: str) -> None:
+    verdict = judge(evaluation, LIMITS)
+    assert not verdict.passed
+    assert any(reason in found for found in verdict.reasons)
+
+
+@pytest.mark.parametrize("whole", [FRAMES, PROBE])
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "0.0", True, "absent"])
+def test_what_was_not_measured_does_not_pass(whole: dict[str, Any], value: object) -> None:
+    for name in whole:
+        evaluation = {key: number for key, number in whole.items() if key != name} | ({} if value == "absent" else {name: value})
+        verdict = judge(evaluation, LIMITS)
+        assert f"{name} was not measured" in verdict.reasons or not any(key in evaluation for key in FRAMES)
+        assert not verdict.passed
+
+
+@pytest.mark.parametrize("evaluation", [None, {}, {"note": "fine"}])
+def test_nothing_measured_does_not_pass(evaluation: dict[str, Any] | None) -> None:
+    assert not judge(evaluation, LIMITS).passed
+
+
+@given(*[st.floats(0, 1) for _ in range(5)])
+def test_erasing_less_never_helps(origin: float, erased: float, synonym: float, kept: float, worse: float) -> None:
+    evaluation = {"origin_rate": origin, "erased_rate": erased, "synonym_rate": synonym, "kept_rate": kept}
+    if not judge(evaluation, LIMITS).passed:
+        for name in ("erased_rate", "synonym_rate"):
+            assert not judge({**evaluation, name: max(evaluation[name], worse)}, LIMITS).passed
+        assert not judge({**evaluation, "kept_rate": min(kept, worse)}, LIMITS).passed

@@ -1,0 +1,179 @@
+"""Nothing accepted is lost: Redis wiped or away, workers lost, gateways restarted, hints missing. Attempts fence."""
+
+from __future__ import annotations
+
+from fastapi.testclient import TestClient
+from redis import Redis
+
+from service.app import create_app
+from service.settings import Settings
+from tests.service.calls import generate, settled, train, wait_until
+from tests.service.conftest import Valkey
+from tests.service.hand import VIDEO, Hand
+from workers.contract import GENERATE_QUEUE, GenerationTask, failure_key, receipt_key
+
+
+def next_task(hand: Hand) -> GenerationTask:
+    return GenerationTask.model_validate(wait_until(hand.take))
+
+
+def test_a_wiped_redis_forgets_nothing_that_was_accepted(client: TestClient, hand: Hand, redis: Redis) -> None:
+    accepted = [generate(client)["id"] for _ in range(3)]
+    train(client)
+    redis.flushall()
+    tasks = [next_task(hand) for _ in range(3)]
+    assert sorted(task.id for task in tasks) == sorted(accepted)
+    assert {task.attempt for task in tasks} == {1}
+    assert wait_until(lambda: hand.take("train"))
+
+
+def test_accepted_while_redis_is_away_and_run_when_it_is_back(client: TestClient, hand: Hand, valkey: Valkey) -> None:
+    valkey.stop()
+    try:
+        accepted = generate(client)
+        assert accepted["status"] == "queued"
+        assert client.get(accepted["links"]["self"]).json()["status"] == "queued"
+        ready = client.get("/health/ready")
+        assert (ready.status_code, ready.json()["checks"]["redis"]) == (503, "missing")
+    finally:
+        valkey.start()
+    assert next_task(hand).id == accepted["id"]
+
+
+def test_the_store_settles_while_redis_is_away(client: TestClient, hand: Hand, valkey: Valkey) -> None:
+    accepted = generate(client)
+    task = hand.take_generation()
+    hand.hold(task)
+    assert client.get(accepted["links"]["self"]).json()["status"] == "running"
+    valkey.stop()
+    try:
+        hand.store.put(failure_key("generate", task.id, 2), b"of an attempt that never was")
+        finish_without_redis(hand, task)
+        done = wait_until(lambda: settled(client, accepted["id"]))
+        assert done["status"] == "succeeded"
+    finally:
+        valkey.start()
+
+
+def test_an_end_that_nobody_hinted_at_is_found(client: TestClient, hand: Hand) -> None:
+    accepted = generate(client)
+    hand.finish(hand.take_generation(), hint=False)
+    assert wait_until(lambda: settled(client, accepted["id"]))["status"] == "succeeded"
+
+
+def test_a_lost_worker_costs_an_attempt_and_three_cost_the_job(client: TestClient, hand: Hand) -> None:
+    accepted = generate(client)
+    for attempt in (1, 2, 3):
+        task = next_task(hand)
+        assert task.attempt == attempt
+        hand.hold(task)
+        wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "running")
+        hand.let_go(task)
+    failed = wait_until(lambda: settled(client, accepted["id"]))
+    assert (failed["status"], failed["attempt"], failed["error"]["code"]) == ("failed", 3, "worker_lost")
+    assert hand.take() is None
+
+
+def test_taken_but_never_held_is_lost_too(client: TestClient, hand: Hand) -> None:
+    """The worker died between taking the job and its first sign of life."""
+    generate(client)
+    assert hand.take_generation().attempt == 1
+    assert next_task(hand).attempt == 2
+
+
+def test_popped_but_never_started_is_lost_too(client: TestClient, hand: Hand, redis: Redis) -> None:
+    """It lies in RQ's intermediate queue: not in line, but RQ still calls it queued."""
+    generate(client)
+    assert redis.lmove(f"rq:queue:{GENERATE_QUEUE}", f"rq:queue:{GENERATE_QUEUE}:intermediate", "LEFT", "RIGHT")
+    assert next_task(hand).attempt == 2
+
+
+def test_a_held_job_is_left_alone(client: TestClient, hand: Hand, settings: Settings) -> None:
+    accepted = generate(client)
+    task = hand.take_generation()
+    hand.hold(task)
+    wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "running")
+    gateway_sweeps(client, settings.lost_after_seconds * 3)
+    body = client.get(accepted["links"]["self"]).json()
+    assert (body["status"], body["attempt"]) == ("running", 1)
+    assert hand.take() is None
+
+
+def test_a_late_attempt_settles_nothing(client: TestClient, hand: Hand) -> None:
+    accepted = generate(client)
+    paused = hand.take_generation()
+    successor = next_task(hand)
+    hand.hold(successor)
+    wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "running")
+    hand.finish(paused, worker="the paused one")  # publishes, hints, and even takes the lease away
+    hand.hold(successor)
+    gateway_sweeps(client, 0.5)
+    body = client.get(accepted["links"]["self"]).json()
+    assert (body["status"], body["attempt"]) == ("running", 2)
+    assert body["receipt"] is None
+    hand.finish(successor, worker="the successor")
+    done = wait_until(lambda: settled(client, accepted["id"]))
+    assert (done["status"], done["attempt"], done["receipt"]["worker"]) == ("succeeded", 2, "the successor")
+    hand.fail("generate", successor)  # an end is an end
+    hand.hint("generate", paused)
+    gateway_sweeps(client, 0.5)
+    assert client.get(accepted["links"]["self"]).json() == done
+
+
+def test_a_wipe_while_a_worker_works_runs_nothing_twice(client: TestClient, hand: Hand, redis: Redis, settings: Settings) -> None:
+    accepted = generate(client)
+    task = hand.take_generation()
+    hand.hold(task)
+    wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "running")
+    redis.flushall()
+    hand.hold(task)  # the heartbeat takes the lease again
+    gateway_sweeps(client, settings.lost_after_seconds * 2)
+    assert hand.take() is None
+    hand.finish(task)
+    assert wait_until(lambda: settled(client, accepted["id"]))["attempt"] == 1
+
+
+def test_a_restart_finds_everything(settings: Settings, client: TestClient, hand: Hand, user: TestClient) -> None:
+    finished, waiting = generate(client, erase=["church"]), generate(user)
+    task = hand.take_generation()
+    trained = train(client)
+    hand.finish_training(hand.take_training())
+    wait_until(lambda: client.get(trained["links"]["self"]).json()["status"] == "candidate")
+    before = client.get("/erasers").json()
+    client.__exit__()
+    hand.finish(task)  # while no gateway is up
+    with TestClient(create_app(settings), headers=dict(client.headers)) as again:
+        assert wait_until(lambda: settled(again, finished["id"]))["status"] == "succeeded"
+        assert again.get(f"/generations/{finished['id']}/video").content == VIDEO
+        assert again.get(f"/generations/{waiting['id']}").json()["status"] == "queued"
+        assert again.get("/erasers").json() == before
+        assert hand.take_generation().id == waiting["id"]
+        assert TestClient(again.app, headers=dict(user.headers)).get(f"/generations/{waiting['id']}").is_success
+
+
+def test_several_gateways_settle_once_and_one_of_them_sweeps(settings: Settings, client: TestClient, hand: Hand) -> None:
+    with TestClient(create_app(settings), headers=dict(client.headers)) as second:
+        accepted = [generate(one)["id"] for one in (client, second) * 3]
+        for _ in accepted:
+            hand.finish(hand.take_generation(), hint=False)
+        for generation_id in accepted:
+            assert wait_until(lambda id_=generation_id: settled(second, id_))["status"] == "succeeded"
+        generate(second)
+        hand.take_generation()
+        assert next_task(hand).attempt == 2  # one sweep, one next attempt
+        assert hand.take() is None
+
+
+def gateway_sweeps(client: TestClient, seconds: float) -> None:
+    """Let the sweep go round for a while; there is nothing to wait for where nothing may happen."""
+    import time
+
+    time.sleep(seconds)
+
+
+def finish_without_redis(hand: Hand, task: GenerationTask) -> None:
+    from tests.service.hand import receipt_of
+    from workers.contract import video_key
+
+    hand.store.put(video_key(task.id, task.attempt), VIDEO)
+    hand.store.put(receipt_key(task.id, task.attempt), receipt_of(task).model_dump_json().encode())
