@@ -15,7 +15,7 @@ WorkerError
 │   ├── EraserIncompatible    made for another text encoder
 │   └── EraserInactive        hooked, and edited nothing
 ├── ModelUnavailable        the model cannot be loaded, or is another one
-└── NotFinite               the model made NaN or infinite values
+└── UnusableOutput          the model made something that is no video
 
 None of them crosses a process: `workers.failures` turns each into a record with a code and a message.
 """
@@ -84,5 +84,5 @@ class ModelUnavailable(WorkerError):
     pass
 
 
-class NotFinite(WorkerError):
+class UnusableOutput(WorkerError):
     pass

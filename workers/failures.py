@@ -42,7 +42,7 @@ RULES: dict[type[BaseException], Rule] = {
     errors.EraserIncompatible: Rule("eraser_incompatible"),
     errors.EraserInactive: Rule("eraser_inactive"),
     errors.ModelUnavailable: Rule("model_unavailable"),
-    errors.NotFinite: Rule("internal_error"),
+    errors.UnusableOutput: Rule("internal_error"),
     library.EraserError: Rule("internal_error"),
     library.ConfigError: Rule("invalid_request"),
     library.PairsError: Rule("invalid_pairs"),

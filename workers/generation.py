@@ -10,7 +10,7 @@ from __future__ import annotations
 from workers import memory
 from workers.attempt import Attempt
 from workers.contract import GenerationTask, ModelCard, Receipt, video_key
-from workers.errors import InvalidRequest, ModelUnavailable, NotFinite
+from workers.errors import InvalidRequest, ModelUnavailable, UnusableOutput
 from workers.pipelines.base import Frames, Shape
 from workers.receipts import eraser_uses, make_receipt
 from workers.resident import Resident
@@ -76,5 +76,5 @@ def check_shape(task: GenerationTask, card: ModelCard) -> Shape:
 def _whole(frames: Frames, shape: Shape) -> Frames:
     wanted = (shape.num_frames, shape.height, shape.width, 3)
     if frames.shape != wanted:
-        raise NotFinite(f"the model made frames of shape {frames.shape} where {wanted} was asked for")
+        raise UnusableOutput(f"the model made frames of shape {frames.shape} where {wanted} was asked for")
     return frames

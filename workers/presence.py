@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+import threading
 import uuid
 from typing import Literal
 
@@ -32,14 +33,17 @@ class Presence:
         self._redis = redis
         self._fixed = {"kind": kind, "model": model, "pid": os.getpid()}
         self._state: State = "loading"
+        self._lock = threading.Lock()
 
     def show(self, state: State | None = None) -> None:
         """Say what the worker does, for the next `PRESENCE_SECONDS`. Without Redis nobody asks."""
-        self._state = state or self._state
-        try:
-            self._redis.set(worker_key(self.name), json.dumps({**self._fixed, "state": self._state}), ex=PRESENCE_SECONDS)
-        except RedisError as error:
-            logger.warning("worker %s cannot show itself: %s", self.name, error)
+        with self._lock:  # the heartbeat must not repeat a state that the job has just left
+            if state is not None:
+                self._state = state
+            try:
+                self._redis.set(worker_key(self.name), json.dumps({**self._fixed, "state": self._state}), ex=PRESENCE_SECONDS)
+            except RedisError as error:
+                logger.warning("worker %s cannot show itself: %s", self.name, error)
 
     def leave(self) -> None:
         try:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 
+import diffusers
+import transformers
+
 from workers import connection
 from workers.artifacts import open_store
 from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, WorkerKind, model_id, model_key
@@ -44,6 +47,7 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
         kind=kind, settings=settings, redis=redis, store=store, pipeline=pipeline, erasers=cache, presence=presence
     )
     install(resident)
+    logger.info("%s holds %s on %s", resident.name, pipeline.card().id, pipeline.device)
     return ResidentWorker(_QUEUES[kind], connection=queue_redis, resident=resident).run()
 
 
@@ -51,3 +55,7 @@ def _log_to_stderr(settings: WorkerSettings) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
+    if settings.log_level != "DEBUG":
+        logging.getLogger("rq.worker").setLevel(logging.WARNING)  # it calls every job that returned OK, failed ones too
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()

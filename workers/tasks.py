@@ -56,6 +56,7 @@ def _run(
                 success = work(here, _parse(payload, schema), attempt)
                 attempt.lease.verify()
                 records.succeed(success)
+                logger.info("job %s attempt %d: succeeded %s", ticket.id, ticket.attempt, attempt.stage_seconds)
                 attempt.emit("finished", {"seconds": dict(attempt.stage_seconds)})
             except LeaseLost:
                 raise
@@ -72,9 +73,9 @@ def _parse(payload: dict[str, Any], schema: type[Task]) -> Task:
     try:
         return schema.model_validate(payload)
     except ValidationError as error:
-        raise InvalidTask(
-            f"the worker does not understand the task; gateway and workers must be of one version: {error}"
-        ) from error
+        # Without the values: they are the client's prompts.
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_input=False))
+        raise InvalidTask(f"the worker does not understand the task ({faults}): run one version of gateway and workers") from None
 
 
 def _fail(here: Resident, attempt: Attempt, records: Records, error: Exception) -> None:
@@ -82,7 +83,8 @@ def _fail(here: Resident, attempt: Attempt, records: Records, error: Exception) 
         logger.exception("job %s attempt %d had succeeded before this", attempt.job_id, attempt.number, exc_info=error)
         return
     failure = failures.translate(error)
-    logger.error("job %s attempt %d: %s", attempt.job_id, attempt.number, failure.code, exc_info=error)
+    traceback = error if failure.code == "internal_error" else None
+    logger.warning("job %s attempt %d: %s", attempt.job_id, attempt.number, failure.code, exc_info=traceback)
     failures.recover(here, failure)
     attempt.lease.verify()
     records.fail(

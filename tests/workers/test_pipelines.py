@@ -13,7 +13,7 @@ import torch
 
 import erasers
 from tests.workers import tiny_models
-from workers.errors import ModelUnavailable, NotFinite, PromptTooLong
+from workers.errors import ModelUnavailable, PromptTooLong, UnusableOutput
 from workers.pipelines.base import Shape, Stack, VideoPipeline
 from workers.pipelines.load import find_directory, load_directory
 from workers.pipelines.placement import place
@@ -83,7 +83,7 @@ def test_frames(pipeline: VideoPipeline) -> None:
     frames = pipeline.decode(latents)
     assert frames.shape == (9, 32, 32, 3)
     assert frames.dtype == np.uint8
-    with pytest.raises(NotFinite):
+    with pytest.raises(UnusableOutput):
         pipeline.decode(torch.full_like(latents, torch.nan))
 
 

@@ -15,7 +15,7 @@ import torch
 import erasers
 from erasers.encoding import Padding
 from workers.contract import ModelCard
-from workers.errors import NotFinite, PromptTooLong
+from workers.errors import PromptTooLong, UnusableOutput
 from workers.pipelines.base import Conditioning, Frames, OnStep, Shape, Stack
 from workers.pipelines.encoder import Encoder
 from workers.pipelines.profiles import Profile
@@ -97,7 +97,7 @@ class StockPipeline(ABC):
     def decode(self, latents: torch.Tensor) -> Frames:
         video = self._decode(latents)[0].float()  # (3, T, H, W) in -1..1
         if not torch.isfinite(video).all():
-            raise NotFinite("the model made values that are not finite: lower the erasers' strengths or the guidance scale")
+            raise UnusableOutput("the model made values that are not finite: lower the erasers' strengths or the guidance scale")
         frames: Frames = ((video.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).cpu().numpy()
         return frames
 
