@@ -19,13 +19,15 @@ LOG_LINES_SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ChildSpec:
-    """What to run. `environment` is all it gets; `stop_seconds` is the time between asking it to stop and killing it."""
+    """What to run. `environment` is all it gets; `stop_seconds` is the time between asking it to stop and killing it;
+    with an exit code in `hopeless` it says that starting it again would end the same way."""
 
     name: str
     command: list[str]
     log: Path
     stop_seconds: float
     environment: Mapping[str, str] = field(repr=False)
+    hopeless: frozenset[int] = frozenset()
 
 
 class Child:

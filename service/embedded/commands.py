@@ -10,6 +10,9 @@ from service.embedded.errors import ValkeyMissing
 GRACEFUL_SECONDS = 3
 """How long the gateway waits, when asked to stop, for answers under way. Event streams have no end of their own."""
 
+MODEL_UNAVAILABLE_EXIT_CODE = 3
+"""With it worker and trainer end when the model cannot be loaded: not there, or no model."""
+
 
 def gateway(*, host: str, port: int) -> list[str]:
     return [

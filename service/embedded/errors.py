@@ -36,5 +36,6 @@ class ValkeyMissing(EmbeddedError):
 
 class ChildKeepsDying(EmbeddedError):
     def __init__(self, name: str, failures: int, log: Path, last_lines: str) -> None:
-        super().__init__(f"{name} stopped {failures} times in a row; the end of {log}:\n{last_lines}")
+        times = f"{failures} times in a row" if failures > 1 else "by itself"
+        super().__init__(f"{name} ended {times}; the end of {log}:\n{last_lines}")
         self.name = name

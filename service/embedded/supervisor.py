@@ -73,7 +73,7 @@ class Supervisor:
     def _note_end(self, post: _Post, code: int) -> None:
         name = post.child.spec.name
         post.failures = 1 if post.child.age_seconds() > STABLE_SECONDS else post.failures + 1
-        if post.failures >= MAX_FAILURES:
+        if post.failures >= MAX_FAILURES or code in post.child.spec.hopeless:
             raise ChildKeepsDying(name, post.failures, post.child.spec.log, post.child.last_log_lines())
         pause = FIRST_PAUSE_SECONDS * 2 ** (post.failures - 1)
         post.restart_at = time.monotonic() + pause

@@ -86,7 +86,14 @@ def _specs(options: UpOptions, data_dir: DataDir, port: int, valkey_socket: Path
     environment = _environment(options, data_dir, valkey_socket)
 
     def spec(name: str, command: list[str], stop_seconds: float) -> ChildSpec:
-        return ChildSpec(name=name, command=command, log=data_dir.log(name), stop_seconds=stop_seconds, environment=environment)
+        return ChildSpec(
+            name=name,
+            command=command,
+            log=data_dir.log(name),
+            stop_seconds=stop_seconds,
+            environment=environment,
+            hopeless=frozenset({commands.MODEL_UNAVAILABLE_EXIT_CODE}),
+        )
 
     yield spec("valkey", commands.valkey(directory=data_dir.valkey, socket=valkey_socket), 5)
     yield spec("trainer", commands.trainer(), 5)  # a training that is cut short is queued again at the next start

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,14 @@ def test_patience_ends_and_the_log_tells_why(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(ChildKeepsDying, match="no model at /nowhere") as given_up:
             eventually(lambda: bool(supervisor.poll()))
     assert f"{MAX_FAILURES} times" in str(given_up.value)
+
+
+def test_a_child_that_says_that_it_is_hopeless_is_not_started_again(tmp_path: Path) -> None:
+    with Supervisor() as supervisor:
+        supervisor.start(replace(spec(tmp_path, "print('up'); exit(3)"), hopeless=frozenset({3})))
+        with pytest.raises(ChildKeepsDying, match="child ended by itself"):
+            eventually(lambda: bool(supervisor.poll()))
+    assert (tmp_path / "child.log").read_text() == "up\n"
 
 
 def test_children_are_asked_to_stop_last_started_first(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.running import Up
+
+StartUp = Callable[..., Up]
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Wan pipeline of random weights: real classes, and steps that take milliseconds."""
+    from tests.workers.tiny_models import save_wan
+
+    return str(save_wan(tmp_path_factory.mktemp("models") / "tiny-wan"))
+
+
+@pytest.fixture(scope="module")
+def start_up() -> Iterator[StartUp]:
+    """Starts `clearway up`; whatever is still running when the module ends is stopped."""
+    started: list[Up] = []
+
+    def start(data_dir: Path, **options: str) -> Up:
+        started.append(Up(data_dir, **options))
+        return started[-1]
+
+    yield start
+    for up in started:
+        up.end()
