@@ -15,7 +15,7 @@ from erasers.errors import CheckpointError
 
 
 class Checkpoint:
-    def __init__(self, directory: Path, identity: str, *, every: int = 50) -> None:
+    def __init__(self, directory: Path, identity: str, *, every: int) -> None:
         """`identity` is a digest of everything that decides the result; `every` is in steps."""
         directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / "training.pt"

@@ -39,6 +39,7 @@ def train(
     keep_prompts: Sequence[str] = (),
     progress: Progress | None = None,
     checkpoint_dir: str | Path | None = None,
+    checkpoint_every: int = 50,
     seed: int = 0,
     max_length: int | None = None,
     cache_budget_bytes: int = cache.DEFAULT_BUDGET_BYTES,
@@ -48,7 +49,7 @@ def train(
     config: the method's config, or options that differ from its default.
     keep_prompts: prompts that must not change, beside the negatives; they count in the drift budget and the gate.
     progress: called as progress(stage, step, total, info), stages encode, search, refine (or fit), calibrate, evaluate.
-    checkpoint_dir: a training that was killed goes on from there, to the same result.
+    checkpoint_dir: a training that was killed goes on from there, to the same result; saved every `checkpoint_every` steps.
     max_length: in tokens; longer prompts are refused. With config.padding "attended", the length prompts are padded to.
     cache_budget_bytes: activations beyond it are memory-mapped.
 
@@ -75,7 +76,9 @@ def train(
             keep=activations.rows(list(keep_prompts)),
             seed=seed,
             progress=tell,
-            checkpoint=_checkpoint(checkpoint_dir, method, settings, pairs, keep_prompts, identity, seed, max_length),
+            checkpoint=_checkpoint(
+                checkpoint_dir, checkpoint_every, method, settings, pairs, keep_prompts, identity, seed, max_length
+            ),
         )
         fitted = chosen.fit(data, settings)
         draft = Eraser.build(_config(fitted, method, settings, pairs, parts, keep_prompts, identity, seed), fitted.tensors)
@@ -168,11 +171,11 @@ def _relative_strength(eraser: Eraser, data: TrainingSet, gamma: float) -> float
     return round(gamma * removed / present, 5)
 
 
-def _checkpoint(directory: str | Path | None, *identity: Any) -> Checkpoint | None:
+def _checkpoint(directory: str | Path | None, every: int, *identity: Any) -> Checkpoint | None:
     """`identity`: everything that decides the result."""
     if directory is None:
         return None
-    return Checkpoint(_directory(directory), _sha256([_plain(part) for part in identity]))
+    return Checkpoint(_directory(directory), _sha256([_plain(part) for part in identity]), every=every)
 
 
 def _plain(part: Any) -> Any:

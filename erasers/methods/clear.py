@@ -124,7 +124,7 @@ class Search:
             self.f_mean[:, layer] = torch.where(seen, torch.lerp(now, self.f_mean[:, layer], MOMENTUM), now)
 
     def _m_spec(self, f_pos: Tensor, f_neg: Tensor) -> Tensor:
-        return masks.specificity(self.config.mask, f_pos, f_neg, self.config.mask_max)  # Eq. 3 and 4
+        return masks.specificity(self.config.search_mask, f_pos, f_neg, self.config.mask_max)  # Eq. 3 and 4
 
     def state(self) -> dict[str, Any]:
         return {
@@ -231,7 +231,9 @@ def _report(search: Search, data: TrainingSet, normalisation: Normalisation) -> 
     for layer in range(search.layers):
         tensors = search.sae.folded(normalisation, layer)
         f_pos, f_neg = (_activity(tensors, data, layer, rows, config) for rows in (data.positive, data.negative))
-        scan.append(round(float(masks.separation(f_pos, masks.specificity(config.mask, f_pos, f_neg, config.mask_max))), 4))
+        scan.append(
+            round(float(masks.separation(f_pos, masks.specificity(config.search_mask, f_pos, f_neg, config.mask_max))), 4)
+        )
     best = min(range(len(scan)), key=scan.__getitem__)
     return {
         "layer": search.layer,

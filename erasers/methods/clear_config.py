@@ -15,6 +15,8 @@ from erasers.sae import Activation
 @dataclass(frozen=True, kw_only=True)
 class ClearConfig(MethodConfig):
     mask: MaskKind = "ratio"
+    search_mask: MaskKind = "contrast"
+    """The mask that L_con is computed with while searching; the eraser gets `mask`."""
     mask_max: MaskMaximum = "max"
     """What Eq. 3 divides by, `paper` mask only: the maximum over features, or their 99.9th percentile."""
     fneg: Reduction = "mean"
@@ -73,6 +75,7 @@ class ClearConfig(MethodConfig):
         """The paper's Table 10 and Algorithm 1, in the readings that README.md lists."""
         return cls(
             mask="paper",
+            search_mask="paper",
             alpha_loss="con_sae",
             mix="hidden",
             reconstruct="positive",

@@ -15,14 +15,14 @@ class MethodConfig:
     """0-based encoder block; None: the method looks for it."""
     gamma: float | Literal["auto"] = "auto"
     """γ; `auto`: the smallest that brings the concept down to `gamma_level`, times `gamma_margin`, within the drift budget."""
-    gamma_max: float = 4.0
-    gamma_step: float = 0.25
+    gamma_max: float = 8.0
+    gamma_step: float = 0.5
     """Spacing of the curve that `auto` draws, from gamma_step to gamma_max."""
     gamma_level: float = 0.0
     """Concept score to get down to: 1 is that of untouched positives, 0 that of negatives (a probe on the final embeddings)."""
     gamma_margin: float = 1.25
     """Times the smallest γ that does, for synonyms and wordings that the pairs lack."""
-    drift_budget: float = 0.05
+    drift_budget: float = 0.25
     """Largest mean relative change of the embeddings of negatives and of keep prompts."""
     gate: bool = False
     """Act only on prompts whose concept score reaches a threshold; the others pass bit for bit."""

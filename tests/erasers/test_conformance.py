@@ -115,7 +115,10 @@ def test_save_and_load_give_the_same_output(
 
 def test_another_encoder_is_refused(method: str, family: str, trained: Trained) -> None:
     other = make_text(family, seed=1)
-    with pytest.raises(EncoderMismatch, match="train an eraser for it"), erasers.attach(other.encoder, [trained(family, method, gamma=2.0)]):
+    with (
+        pytest.raises(EncoderMismatch, match="train an eraser for it"),
+        erasers.attach(other.encoder, [trained(family, method, gamma=2.0)]),
+    ):
         pass
 
 

@@ -49,7 +49,9 @@ class Text(NamedTuple):
 
 
 def make_tokenizer(*, bos: bool) -> PreTrainedTokenizerFast:
-    texts = [prompt for concept in (PARACHUTE, CHURCH) for p in [templates(concept, 300, 9)] for prompt in p.positive + p.negative]
+    texts = [
+        prompt for concept in (PARACHUTE, CHURCH) for p in [templates(concept, 300, 9)] for prompt in p.positive + p.negative
+    ]
     splitter = pre_tokenizers.Whitespace()
     words = sorted({word for text in texts for word, _ in splitter.pre_tokenize_str(text.lower())})
     vocabulary = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", "<s>", *words])}
@@ -82,4 +84,6 @@ def _encoder(family: str, vocabulary: int) -> Any:
         )  # fmt: skip
         return CLIPTextModel(clip)
     config, model = {"t5": (T5Config, T5EncoderModel), "umt5": (UMT5Config, UMT5EncoderModel)}[family]
-    return model(config(vocab_size=vocabulary, d_model=D_MODEL, d_kv=8, d_ff=48, num_layers=LAYERS, num_heads=4, dropout_rate=0.1))
+    return model(
+        config(vocab_size=vocabulary, d_model=D_MODEL, d_kv=8, d_ff=48, num_layers=LAYERS, num_heads=4, dropout_rate=0.1)
+    )
