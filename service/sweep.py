@@ -34,6 +34,8 @@ from workers.contract import MAX_ATTEMPTS, rq_job_id
 logger = logging.getLogger(__name__)
 
 _STOP_AGAIN_WITHIN = timedelta(hours=1)
+_MAX_MISSING = 500
+"""Jobs out of line looked at in one pass, oldest first: a pass stays short after Redis lost thousands."""
 _ONE_JOBS_TROUBLE = (ArtifactError, OSError, ValidationError)
 """What keeps one job from being swept, and must not keep the others."""
 
@@ -92,7 +94,7 @@ class Sweep:
                 return []
             waiting = self._queue.waiting("generate") | self._queue.waiting("train")
             missing = [job_id for job_id, attempt in queued if rq_job_id(job_id, attempt) not in waiting]
-            return [job for job_id in missing if (job := jobs.get(session, job_id)) is not None and job.status == "queued"]
+            return [job for job in jobs.get_many(session, missing[:_MAX_MISSING]) if job.status == "queued"]
 
     def _check(self, suspects: Sequence[Job]) -> None:
         unheld: set[str] = set()

@@ -7,13 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse, JSONResponse
 
-from service import views
+from service import views, withdraw
 from service.accept import accept_generation, plan_generation
 from service.deps import CallerDep, GatewayDep
 from service.errors import StateError, UnavailableError
 from service.handlers import responses
 from service.owned import owned_generation
-from service.ring import silence
 from service.schemas.base import Cursor, Limit, Page
 from service.schemas.generations import GenerateRequest, Generation, Plan
 from service.states import TERMINAL, JobStatus
@@ -119,14 +118,7 @@ def get_receipt(id: str, gateway: GatewayDep, caller: CallerDep) -> Receipt:  # 
 def cancel(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # noqa: A002
     """Canceled at once and for good: whatever a worker still does for it is never shown. A worker that runs it is told to
     stop, which it does within one step. Cancelling again changes nothing; a generation that has ended otherwise is refused."""
-    job = owned_generation(gateway, caller, id)
-    if job.status not in TERMINAL:
-        job = gateway.sweep.observe(job)
-    if job.status not in TERMINAL:
-        with gateway.database.write() as session:
-            jobs.cancel(session, job)
-        silence(gateway.queue, job, worker=None)
-        job = owned_generation(gateway, caller, id)
+    job = withdraw.cancel(gateway, owned_generation(gateway, caller, id))
     if job.status != "canceled":
         raise StateError("invalid_state", f"generation {id} is {job.status} and cannot be cancelled any more")
     return views.generation(job)
@@ -135,10 +127,4 @@ def cancel(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # no
 @router.delete("/generations/{id}", status_code=204, responses=responses("not_found"), summary="Delete")
 def delete(id: str, gateway: GatewayDep, caller: CallerDep) -> None:  # noqa: A002
     """Its words, its video and its receipt. One that is not finished is cancelled first."""
-    job = owned_generation(gateway, caller, id)
-    with gateway.database.write() as session:
-        if job.status not in TERMINAL:
-            jobs.cancel(session, job)
-        jobs.hide(session, job)
-    silence(gateway.queue, job, worker=None)
-    gateway.remover.remove(job)
+    withdraw.delete(gateway, owned_generation(gateway, caller, id))

@@ -43,6 +43,17 @@ def get(session: Session, job_id: str, *, kind: WorkerKind | None = None) -> Job
     return session.scalar(statement if kind is None else statement.where(Job.kind == kind))
 
 
+def lock(session: Session, job_id: str) -> Job | None:
+    """As `get`, and nobody else changes it until this transaction ends (SQLite: nobody changes anything)."""
+    statement = select(Job).where(Job.id == job_id, Job.deleted_at.is_(None)).with_for_update()
+    return session.scalar(statement.execution_options(populate_existing=True))
+
+
+def get_many(session: Session, job_ids: Sequence[str]) -> Sequence[Job]:
+    """Those of the jobs that clients have not deleted, by id."""
+    return session.scalars(_alive().where(Job.id.in_(job_ids)).order_by(Job.id)).all()
+
+
 def page(
     session: Session, *, kind: WorkerKind, key_id: str | None, status: JobStatus | None, before: str | None, limit: int
 ) -> Sequence[Job]:

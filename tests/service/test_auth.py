@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import stat
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from service.app import create_app
 from service.settings import Settings
 from tests.service.calls import code, generate
 from tests.service.conftest import serving
+from tests.service.hand import gateway_of
 
 OPERATOR_CALLS = [
     ("POST", "/erasers", {"concept": "cat"}),
@@ -24,7 +25,7 @@ OPERATOR_CALLS = [
 ]
 USER_CALLS = [
     ("GET", "/generations", None),
-    ("POST", "/generate", {"prompt": "a"}),
+    ("POST", "/generate?dry_run=true", {"prompt": "a"}),
     ("GET", "/erasers", None),
     ("GET", "/erasers/church/1/report", None),
     ("GET", "/models", None),
@@ -106,12 +107,9 @@ def test_the_first_start_writes_the_operators_key_once(settings: Settings) -> No
 
 def test_a_crash_before_the_commit_costs_no_key(settings: Settings) -> None:
     """The file is there, the database does not know it: the next start makes another pair."""
-    with serving(settings):
-        pass
+    with serving(settings) as first, gateway_of(first).database.write() as session:
+        session.execute(text("DELETE FROM api_keys"))
     lost = settings.operator_key_path.read_text()
-    with sqlite3.connect(settings.data_dir / "clearway.db") as connection:
-        connection.execute("DELETE FROM api_keys")
-    connection.close()
     with TestClient(create_app(settings)) as again:
         found = settings.operator_key_path.read_text()
         assert found != lost

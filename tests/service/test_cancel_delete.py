@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 
 from fastapi.testclient import TestClient
 from redis import Redis
+from sqlalchemy import text
 
-from service.settings import Settings
 from tests.service.calls import code, generate, wait_until
-from tests.service.hand import Hand
+from tests.service.hand import Hand, gateway_of
 from workers.contract import GENERATE_QUEUE, events_key, rq_job_id
 
 
@@ -61,7 +60,7 @@ def test_cancelling_what_just_ended_tells_the_truth(client: TestClient, hand: Ha
     assert (code(response), client.get(accepted["links"]["self"]).json()["status"]) == ("invalid_state", "succeeded")
 
 
-def test_deleting_leaves_nothing(client: TestClient, hand: Hand, redis: Redis, settings: Settings) -> None:
+def test_deleting_leaves_nothing(client: TestClient, hand: Hand, redis: Redis) -> None:
     accepted = generate(client, prompt="very private words", metadata={"who": "me"})
     task = hand.take_generation()
     hand.say(task, "started")
@@ -77,7 +76,7 @@ def test_deleting_leaves_nothing(client: TestClient, hand: Hand, redis: Redis, s
     assert client.get("/generations").json()["data"] == []
     assert hand.store.list(f"videos/{accepted['id']}") == []
     assert not redis.exists(events_key(accepted["id"]))
-    assert rows(settings) == []
+    assert rows(client) == []
 
 
 def test_deleting_a_queued_one_takes_it_out_of_the_queue(client: TestClient, redis: Redis) -> None:
@@ -86,23 +85,20 @@ def test_deleting_a_queued_one_takes_it_out_of_the_queue(client: TestClient, red
     assert redis.llen(f"rq:queue:{GENERATE_QUEUE}") == 0
 
 
-def test_deleting_while_a_worker_is_at_it(client: TestClient, hand: Hand, settings: Settings) -> None:
+def test_deleting_while_a_worker_is_at_it(client: TestClient, hand: Hand) -> None:
     """Gone for clients at once, its words too; files and row when the worker has let go, so that it cannot write them anew."""
     accepted = generate(client, prompt="very private words")
     task = hand.take_generation()
     hand.hold(task)
     assert client.delete(accepted["links"]["self"]).status_code == 204
     assert code(client.get(accepted["links"]["self"])) == "not_found"
-    assert [row for row in rows(settings) if "private" in str(row)] == []
-    assert len(rows(settings)) == 1
+    assert [row for row in rows(client) if "private" in row] == []
+    assert len(rows(client)) == 1
     hand.finish(task)
-    wait_until(lambda: rows(settings) == [])
+    wait_until(lambda: rows(client) == [])
     assert hand.store.list(f"videos/{accepted['id']}") == []
 
 
-def rows(settings: Settings) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(settings.data_dir / "clearway.db")
-    try:
-        return connection.execute("SELECT * FROM jobs").fetchall()
-    finally:
-        connection.close()
+def rows(client: TestClient) -> list[str]:
+    with gateway_of(client).database.read() as session:
+        return [str(tuple(row)) for row in session.execute(text("SELECT * FROM jobs"))]

@@ -1,0 +1,34 @@
+"""Taking work back, on a client's word: cancel and delete."""
+
+from __future__ import annotations
+
+from service.gateway import Gateway
+from service.ring import silence
+from service.states import TERMINAL
+from service.store import jobs
+from service.store.models import Job
+
+
+def cancel(gateway: Gateway, job: Job) -> Job:
+    """The job as it is afterwards: canceled, unless it had ended before. Looks into the store first, so that what has ended
+    is not called canceled; from the commit on, whatever a worker still writes counts for nothing."""
+    job = gateway.sweep.observe(job) if job.status not in TERMINAL else job
+    with gateway.database.write() as session:
+        locked = jobs.lock(session, job.id)
+        withdrawn = locked is not None and locked.status not in TERMINAL and jobs.cancel(session, locked)
+    if locked is not None and withdrawn:
+        silence(gateway.queue, locked, worker=None)
+    return locked or job
+
+
+def delete(gateway: Gateway, job: Job) -> None:
+    """Gone for clients when this returns; gone altogether as soon as no worker holds it, which may be now."""
+    with gateway.database.write() as session:
+        locked = jobs.lock(session, job.id)
+        if locked is None:
+            return
+        if locked.status not in TERMINAL:
+            jobs.cancel(session, locked)
+        jobs.hide(session, locked)
+    silence(gateway.queue, locked, worker=None)
+    gateway.remover.remove(locked)
