@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workers.detect import UnknownObject, object_named, read_frames
+from workers.video import encode_mp4
+
+
+def detect(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "workers.detect", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_frames_come_back_as_they_were_encoded(tmp_path: Path) -> None:
+    colours = np.array([(220, 30, 40), (30, 200, 60), (40, 50, 210), (128, 128, 128)], dtype=np.uint8)
+    frames = np.repeat(colours, 64 * 64, axis=0).reshape(4, 64, 64, 3)
+    (tmp_path / "clip.mp4").write_bytes(encode_mp4(frames, frames_per_second=8, metadata={}))
+    read = read_frames(tmp_path / "clip.mp4")
+    assert read.shape == frames.shape
+    assert np.abs(read.astype(int) - frames).max() <= 6  # 4:2:0 and the codec; a wrong colour matrix is off by 20 and more
+
+
+@pytest.mark.parametrize(
+    ("name", "concept"), [("parachute", "parachute"), ("Skydiving  Canopy", "parachute"), ("hound", "springer dog")]
+)
+def test_an_object_goes_by_its_synonyms_too(name: str, concept: str) -> None:
+    assert object_named(name) == concept
+
+
+@pytest.mark.parametrize("name", ["parachut", "robo max", "elephant"])  # a typo, a character, something else
+def test_what_the_classifier_cannot_see_is_refused(name: str) -> None:
+    with pytest.raises(UnknownObject, match=f"cannot see '{name}'"):
+        object_named(name)
+
+
+def test_names_are_answered_without_loading_a_model() -> None:
+    code = (
+        "import sys; from workers.detect import main; main(['names', '--objects', 'dog', 'tench']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == '{"dog": "springer dog", "tench": "tench"}False\n'
+
+
+def test_a_refusal_is_one_line_with_near_misses() -> None:
+    done = detect("names", "--objects", "parachute", "parachut")
+    assert done.returncode == 2
+    assert done.stderr.startswith("the classifier cannot see 'parachut'; did you mean 'parachute'")
+    assert done.stderr.count("\n") == 1
+
+
+def test_videos_can_be_listed_in_a_file_and_are_answered_in_order(tmp_path: Path) -> None:
+    videos = []
+    for index, length in enumerate((9, 3)):
+        frames = np.full((length, 64, 64, 3), 60 * index, dtype=np.uint8)
+        videos.append(tmp_path / f"{index}.mp4")
+        videos[-1].write_bytes(encode_mp4(frames, frames_per_second=8, metadata={}))
+    (tmp_path / "list").write_text("".join(f"{video}\n" for video in videos))
+    out, stills = tmp_path / "seen.json", tmp_path
+    done = detect(
+        "videos", "--videos", f"@{tmp_path / 'list'}", "--objects", "skydiver", "--out", str(out), "--stills", str(stills)
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(out.read_text())
+    assert [(clip["video"], clip["frames"]) for clip in seen] == [(str(videos[0]), 9), (str(videos[1]), 3)]
+    assert all(clip["objects"].keys() == {"parachute"} for clip in seen)
+    assert (stills / "0.png").exists()

@@ -1,0 +1,26 @@
+"""The README names every setting and every failure code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+from workers.contract import FailureCode
+from workers.process import MODEL_UNAVAILABLE_EXIT_CODE
+from workers.settings import WorkerSettings
+
+README = (Path(__file__).parents[2] / "workers" / "README.md").read_text(encoding="utf-8")
+
+
+def test_settings() -> None:
+    assert [name for name in WorkerSettings.model_fields if f"| `CLEARWAY_{name.upper()}` |" not in README] == []
+
+
+def test_failure_codes() -> None:
+    assert [code for code in get_args(FailureCode) if f"| `{code}` |" not in README] == []
+    assert f"{MODEL_UNAVAILABLE_EXIT_CODE} the model cannot be loaded" in README
+
+
+def test_files() -> None:
+    modules = {path.name for path in (Path(__file__).parents[2] / "workers").glob("*.py")} - {"__init__.py"}
+    assert [name for name in sorted(modules) if f"`{name}`" not in README] == []
