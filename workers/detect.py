@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -23,7 +24,9 @@ from av.video.reformatter import Colorspace
 from PIL import Image
 
 from workers.miniature.vocabulary import OBJECTS, canonical
-from workers.pipelines.base import Frames
+
+if TYPE_CHECKING:
+    from workers.pipelines.base import Frames  # torch; `names` does without
 
 
 class UnknownObject(ValueError):
@@ -51,14 +54,19 @@ def read_frames(path: Path) -> Frames:
         return np.stack([frame.to_ndarray() for frame in frames])
 
 
-def look(video: Path, objects: Sequence[str], stills: Path | None) -> dict[str, object]:
-    from workers.miniature import classifier  # torch; `names` does without
+def look(videos: Sequence[Path], objects: Sequence[str], stills: Path | None) -> list[dict[str, object]]:
+    """What the classifier sees in each video, in order."""
+    from workers.miniature import classifier
 
-    frames = read_frames(video)
-    if stills is not None:
-        Image.fromarray(frames[len(frames) // 2]).save(stills / f"{video.stem}.png")
-    shown = classifier.load().objects(frames)
-    return {"video": str(video), "frames": len(frames), "objects": {name: sum(shown[name]) for name in objects}}
+    judge = classifier.load()
+    seen: list[dict[str, object]] = []
+    for video in videos:
+        frames = read_frames(video)
+        if stills is not None:
+            Image.fromarray(frames[len(frames) // 2]).save(stills / f"{video.stem}.png")
+        shown = judge.objects(frames)
+        seen.append({"video": str(video), "frames": len(frames), "objects": {name: sum(shown[name]) for name in objects}})
+    return seen
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,8 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.what == "names":
         json.dump(objects, sys.stdout)
     else:
-        seen = [look(video, sorted(set(objects.values())), options.stills) for video in options.videos]
-        options.out.write_text(json.dumps(seen))
+        options.out.write_text(json.dumps(look(options.videos, sorted(set(objects.values())), options.stills)))
     return 0
 
 
