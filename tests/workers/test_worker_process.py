@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 from redis import Redis
@@ -111,6 +112,16 @@ def test_killed_workers_and_a_killed_redis(
         here.until(lambda: here.store.exists(receipt_key("gen_1", 2)))
         here.submit(task_for(wan, id="gen_2", model="tiny-wan"))
         here.until(lambda: here.store.exists(receipt_key("gen_2", 1)))
+
+        here.submit(long_task(wan, "gen_3", width=128, height=128, num_frames=65))
+        here.until(lambda: here.steps("gen_3"))
+        [survivor] = [process for process in here.processes if process.poll() is None]
+        survivor.send_signal(signal.SIGTERM)
+        time.sleep(1.2)  # RQ takes a second signal within a second for an echo of the first
+        survivor.send_signal(signal.SIGTERM)
+        assert survivor.wait(timeout=30) == 0
+        assert here.holder("gen_3") is None, "a job that was given up must be free at once"
+        assert not here.store.list("videos/gen_3")
 
 
 def test_a_trainer_and_a_worker_without_a_model(
