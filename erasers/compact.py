@@ -101,10 +101,12 @@ def measured_change(
 def _relative_change(full: dict[str, Tensor], served: dict[str, Tensor], h: Tensor, gamma: float) -> Tensor:
     wanted = h - gamma * (features(full, h) * full["m_spec"]) @ full["W_dec"]
     found = h - gamma * (features(served, h) * served["m_spec"]) @ served["W_dec"]
-    return (found - wanted).norm(dim=1) / wanted.norm(dim=1).clamp_min(1e-8)
+    change: Tensor = (found - wanted).norm(dim=1) / wanted.norm(dim=1).clamp_min(1e-8)
+    return change
 
 
 def quantile(values: Tensor, q: float) -> Tensor:
     """As torch.quantile, for any number of values: the one at rank q."""
     rank = max(1, round(q * len(values)))
-    return values.sort().values[rank - 1]
+    ranked: Tensor = values.sort().values
+    return ranked[rank - 1]

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from erasers import depth, masks
-from erasers.activity import activity, chunks
+from erasers.activity import chunks
 from erasers.compact import compact, measured_change
 from erasers.errors import ArtefactInvalid, ConfigError
-from erasers.evaluate.layers import probe_errors
 from erasers.methods.base import Edit, Fitted, Method, Tensors, TrainingSet
 from erasers.methods.clear_batches import Batch, Batches
 from erasers.methods.clear_config import ClearConfig
+from erasers.methods.clear_report import mean_activity, search_report
 from erasers.normalise import Normalisation
 from erasers.sae import SparseAutoencoder, features
 from erasers.sparsity import Sparsity
@@ -167,14 +167,14 @@ class Clear(Method[ClearConfig]):
         _run(search, data)
         layer = search.layer  # line 18
         tensors = search.sae.folded(normalisation, layer)
-        f_pos, f_neg = (_activity(tensors, data, layer, rows, config) for rows in (data.positive, data.negative))
+        f_pos, f_neg = (mean_activity(tensors, data, layer, rows, config) for rows in (data.positive, data.negative))
         tensors["m_spec"] = masks.specificity(config.mask, f_pos, f_neg, config.mask_max)  # exact, Eq. 3 and 4
         return Fitted(
             layer=layer,
             tensors=tensors,
             parameters={"activation": "jumprelu" if "threshold" in tensors else "relu"},
             mask={"kind": config.mask} | masks.statistics(tensors["m_spec"], f_pos, f_neg),
-            search=_report(search, data, normalisation),
+            search=search_report(search, data, normalisation),
         )
 
     def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -200,7 +200,7 @@ class Clear(Method[ClearConfig]):
         if not config.compact:
             return fitted.tensors, {}
         rows = torch.cat([data.positive, data.negative, data.keep])
-        seen = [chunk.h for chunk in chunks(data.cache, fitted.layer, rows)]
+        seen = (chunk.h for chunk in chunks(data.cache, fitted.layer, rows))
         stored, report = compact(
             fitted.tensors, seen, gamma=gamma, tolerance=config.compact_tolerance, max_bytes=config.max_bytes
         )
@@ -218,31 +218,3 @@ def _run(search: Search, data: TrainingSet) -> None:
         p = search.trajectory[-1]["p"] if search.trajectory else [round(1 / search.layers, 4)] * search.layers
         stage = "search" if search.t <= search.config.iterations and search.config.layer is None else "refine"
         data.progress(stage, search.t, search.steps, info | {"p": p, "layer": search.layer})
-
-
-def _activity(tensors: Tensors, data: TrainingSet, layer: int, rows: Tensor, config: ClearConfig) -> Tensor:
-    return activity(lambda h: features(tensors, h), data.cache, layer, rows, config.fneg)
-
-
-@torch.no_grad()
-def _report(search: Search, data: TrainingSet, normalisation: Normalisation) -> dict[str, Any]:
-    """Beside the trajectory: L_con at every layer under the final SAE, and how well a linear probe reads each layer."""
-    config, scan = search.config, []
-    for layer in range(search.layers):
-        tensors = search.sae.folded(normalisation, layer)
-        f_pos, f_neg = (_activity(tensors, data, layer, rows, config) for rows in (data.positive, data.negative))
-        scan.append(
-            round(float(masks.separation(f_pos, masks.specificity(config.search_mask, f_pos, f_neg, config.mask_max))), 4)
-        )
-    best = min(range(len(scan)), key=scan.__getitem__)
-    return {
-        "layer": search.layer,
-        "manual": config.layer is not None,
-        "trajectory": search.trajectory,
-        "scan_l_con": scan,
-        "scan_layer": best,
-        "scan_agrees": best == search.layer,
-        "probe_error": probe_errors(data.cache, data.positive, data.negative),
-        "l0": round(search.sparsity.l0, 5),
-        "l1": round(search.sparsity.weight, 6),
-    }

@@ -43,7 +43,7 @@ def test_a_split_loses_nothing_and_shares_no_prompt(groups: list[int], seed: int
     prompts = [set(part.positive) | set(part.negative) for part in parts]
     assert sum(map(len, parts)) == len(pairs)
     assert all(len(part) > 0 for part in parts)
-    assert not (prompts[0] & prompts[1] or prompts[0] & prompts[2] or prompts[1] & prompts[2])
+    assert sum(map(len, prompts)) == len(set.union(*prompts))
     assert parts == pairs.split(seed)
 
 

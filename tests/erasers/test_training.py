@@ -32,8 +32,9 @@ def test_a_probe_sees_the_concept_before_and_not_after(umt5: Text) -> None:
     )
     report = eraser.config.evaluation
     assert report["detected_before"] > 0.7
-    assert report["probe_error_before"] < 0.2
+    assert report["probe_error_before"] < 0.3
     assert report["detected_after"] < 0.2
+    assert report["probe_error_after"] > 0.4
     assert report["change_positive"] > report["drift_keep"]
     again = erasers.evaluate_embeddings(*umt5, eraser, templates(PARACHUTE, 200, 3), keep_prompts=KEEP)
     assert again["detected_before"] > again["detected_after"] + 0.5
