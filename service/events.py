@@ -13,16 +13,18 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import cast
 
+import anyio
 from pydantic import BaseModel
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sse_starlette import ServerSentEvent
+from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from workers.contract import events_key
 
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _START = "0-0"
+_PING_SECONDS = 15
 _BLOCK_SECONDS = 1.0
 _ENDING = frozenset({b"finished", b"failed", b"cancelled"})
 _AFTER_ENDING_SECONDS = 0.05
@@ -44,12 +46,13 @@ class EventSource:
         self._redis = redis
 
     async def follow(
-        self, job_id: str, *, last_event_id: str | None, look: Callable[[], Snapshot | None]
+        self, job_id: str, *, last_event_id: str | None, look: Callable[[], Snapshot | None], stopping: anyio.Event
     ) -> AsyncIterator[ServerSentEvent]:
-        """Events after `last_event_id` until the resource is settled, or gone. `look` may block; it runs in a thread."""
+        """Events after `last_event_id` until the resource is settled, or gone, or the server is stopping (then the client
+        comes back to the next one). `look` may block; it runs in a thread."""
         after = last_event_id if last_event_id and _ID.fullmatch(last_event_id) else _START
         block_seconds = _BLOCK_SECONDS
-        while True:
+        while not stopping.is_set():
             now = await run_in_threadpool(look)
             last_look = now is None or now.settled
             for entry_id, fields in await self._read(job_id, after, None if last_look else block_seconds):
@@ -61,6 +64,11 @@ class EventSource:
                 if now is not None:
                     yield ServerSentEvent(data=now.body.model_dump_json(), event="settled")
                 return
+
+    def respond(self, job_id: str, *, last_event_id: str | None, look: Callable[[], Snapshot | None]) -> EventSourceResponse:
+        stopping = anyio.Event()
+        stream = self.follow(job_id, last_event_id=last_event_id, look=look, stopping=stopping)
+        return EventSourceResponse(stream, ping=_PING_SECONDS, shutdown_event=stopping, shutdown_grace_period=2 * _BLOCK_SECONDS)
 
     async def _read(self, job_id: str, after: str, block_seconds: float | None) -> list[tuple[bytes, Fields]]:
         """New entries; waits for the first one up to `block_seconds`. None when there are none, or no Redis."""

@@ -26,8 +26,6 @@ _STREAM: dict[int | str, dict[str, Any]] = {
         "worker says them, and last `settled` with the whole resource. Come back with `Last-Event-ID` after a break.",
     }
 }
-_PING_SECONDS = 15
-
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 
 
@@ -45,8 +43,7 @@ async def generation_events(
             job = jobs.get(session, id, kind="generate")
         return None if job is None else Snapshot(views.generation(job), settled=job.status in TERMINAL)
 
-    stream = gateway.events.follow(id, last_event_id=last_event_id, look=look)
-    return EventSourceResponse(stream, ping=_PING_SECONDS)
+    return gateway.events.respond(id, last_event_id=last_event_id, look=look)
 
 
 @router.get("/erasers/{concept}/{version}/events", tags=["erasers"], responses=_STREAM, response_class=EventSourceResponse)
@@ -61,8 +58,7 @@ async def training_events(
             trainings = erasers.trainings(session, [row])
         return Snapshot(views.eraser(row, trainings.get(row.job_id or "")), settled=row.status != "training")
 
-    stream = gateway.events.follow(job_id, last_event_id=last_event_id, look=look)
-    return EventSourceResponse(stream, ping=_PING_SECONDS)
+    return gateway.events.respond(job_id, last_event_id=last_event_id, look=look)
 
 
 def _training_job(gateway: Gateway, concept: str, version: int) -> str:
