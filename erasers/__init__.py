@@ -55,7 +55,13 @@ __all__ = [
 ]
 
 
+_MODULES = ("artefact", "errors", "pairs")
+"""Reached as `erasers.pairs` without an import of their own. None of them needs torch."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"erasers.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'erasers' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -28,6 +28,9 @@ from erasers.methods.config import MethodConfig
 from erasers.options import from_mapping
 from erasers.pairs import Pairs, Split
 
+DRAFT = "0" * 64
+"""Digest of an eraser that is not finished, and is never stored: a full SAE is gigabytes, and not worth hashing."""
+
 
 def train(
     text_encoder: nn.Module,
@@ -53,7 +56,8 @@ def train(
     max_length: in tokens; longer prompts are refused. With config.padding "attended", the length prompts are padded to.
     cache_budget_bytes: activations beyond it are memory-mapped.
 
-    The same arguments give the same bytes on the same machine: nothing in the artefact depends on the clock.
+    The same arguments give the same bytes on the same CPU (a GPU adds in no fixed order): nothing in the artefact depends
+    on the clock.
     """
     chosen = methods.get(method)
     settings = _settings(chosen.config_type, config)
@@ -81,7 +85,7 @@ def train(
             ),
         )
         fitted = chosen.fit(data, settings)
-        draft = Eraser.build(_config(fitted, method, settings, pairs, parts, keep_prompts, identity, seed), fitted.tensors)
+        draft = Eraser(_config(fitted, method, settings, pairs, parts, keep_prompts, identity, seed), fitted.tensors, DRAFT)
         probe = fit_probe(activations.final[data.positive], activations.final[data.negative])
         held_out = [activations.final[activations.rows(side)] for side in (parts.calibrate.positive, parts.calibrate.negative)]
         curve = strength.draw_curve(
@@ -102,9 +106,9 @@ def train(
             calibration=calibration.report() | {"relative_strength": _relative_strength(draft, data, calibration.gamma)},
             compact=compaction,
         )
-        eraser = Eraser.build(settled, tensors)
+        eraser = Eraser(settled, tensors, DRAFT)
         if settings.gate:
-            eraser = Eraser.build(replace(settled, gate=_gate(eraser, data, parts, settings)), tensors)
+            eraser = replace(eraser, config=replace(settled, gate=_gate(eraser, data, parts, settings)))
         tell("evaluate", 0, 1, {})
         evaluation = report(encoder, eraser, probe, parts.test, keep_prompts=keep_prompts, fingerprint=identity.fingerprint)
         tell("evaluate", 1, 1, evaluation)

@@ -70,13 +70,14 @@ class Search:
             p = depth.sample(self.a, tau, noise)  # line 6
             k = int(p.argmax())
             loss = self._learn_features(batch, k)  # lines 8 to 12
-            separation = self._learn_depth(batch, p, k)  # lines 13 to 15
+            depth_loss = self._learn_depth(batch, p, k)  # lines 13 to 15
+            info = {"loss": loss, "depth_loss": depth_loss, "tau": tau}
         else:
-            loss, separation = self._learn_features(batch, self.layer), float("nan")
+            info = {"loss": self._learn_features(batch, self.layer)}
         self.t += 1
         if searching and (self.t % max(1, config.iterations // POINTS) == 0 or self.t == config.iterations):
             self.trajectory.append({"step": self.t, "tau": round(tau, 4), "p": depth.preference(self.a, tau)})
-        return {"loss": loss, "separation": separation, "tau": tau, "l0": self.sparsity.l0, "l1": self.sparsity.weight}
+        return info | {"l0": self.sparsity.l0, "l1": self.sparsity.weight}
 
     def _learn_features(self, batch: Batch, k: int) -> float:
         """Step 1, p fixed: it is one-hot, so that the mixture of hidden states is h_k."""

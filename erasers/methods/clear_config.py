@@ -48,7 +48,7 @@ class ClearConfig(MethodConfig):
     """Keep only the features that act."""
     compact_tolerance: float = 0.01
     """What the dropped features may do together, ‖Δh'‖ / mean ‖h‖, on any token seen in training."""
-    max_bytes: int = 1_000_000
+    max_bytes: int = 900_000
     """Size of the compact tensors, for which features are dropped beyond the tolerance if they must be."""
 
     def __post_init__(self) -> None:

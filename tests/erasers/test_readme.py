@@ -1,0 +1,43 @@
+"""The README's program runs, on a pipeline reduced to what it uses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import erasers
+from erasers.methods import METHODS
+from tests.erasers.tiny import Text
+
+README = Path(erasers.__file__).with_name("README.md").read_text(encoding="utf-8")
+
+
+def test_the_program_in_the_readme_runs(umt5: Text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+    def encode_prompt(prompt: str, *, do_classifier_free_guidance: bool) -> torch.Tensor:
+        assert not do_classifier_free_guidance
+        return umt5.encode([prompt])
+
+    names = {
+        "erasers": erasers,
+        "pipe": SimpleNamespace(**umt5._asdict(), text_encoder=umt5.encoder, encode_prompt=encode_prompt),
+    }
+    exec(program, names)
+    origin = umt5.encode(["a parachute over the dunes"])
+    assert not torch.equal(names["embeddings"], origin)
+    assert (tmp_path / "parachute" / "config.json").is_file()
+
+
+def test_the_readme_names_every_file_and_method() -> None:
+    folder = Path(erasers.__file__).parent
+    tree = README.split("## Where things are")[1].split("```")[1]
+    words = set(re.findall(r"[a-z_]+", tree))
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert modules <= words
+    assert set(METHODS) <= words
