@@ -22,6 +22,9 @@ from workers.miniature.weights import CLASSIFIER_FILE
 from workers.miniature.world import NUM_FRAMES, SIZE, Frames
 
 STYLE_NAMES = ("none", *STYLES)
+MOTION_STRIDE = 2
+MOTION_FRAMES = len(range(0, NUM_FRAMES, MOTION_STRIDE))
+"""Motion is read from every second frame, enough to tell a bounce from a standstill."""
 
 
 class Network(nn.Module):
@@ -40,15 +43,16 @@ class Network(nn.Module):
         self.fire = nn.Linear(pooled, 1)
         self.backgrounds = nn.Linear(pooled, len(BACKGROUNDS))
         self.place = nn.Linear(channels * 16, 32)
-        self.motions = nn.Sequential(nn.Linear(32 * NUM_FRAMES, 128), nn.ReLU(), nn.Linear(128, len(MOTIONS)))
+        self.motions = nn.Sequential(nn.Linear(32 * MOTION_FRAMES, 128), nn.ReLU(), nn.Linear(128, len(MOTIONS)))
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        """(B, 3, T, H, W) in −1 … 1 → logits: per frame (B, T, n) for subjects, styles, fire, backgrounds; motions (B, n)."""
+        """(B, 3, T, H, W) in −1 … 1 → logits: per frame (B, T, n) for subjects, styles, fire, backgrounds; and motions
+        (B, n) where T is MOTION_FRAMES."""
         batch, _, frames = pixels.shape[:3]
         features = self.features(pixels.transpose(1, 2).flatten(0, 1))  # (B·T, C, 8, 8)
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1).unflatten(0, (batch, frames))
         answers = {name: getattr(self, name)(pooled) for name in ("subjects", "styles", "fire", "backgrounds")}
-        if frames == NUM_FRAMES:
+        if frames == MOTION_FRAMES:
             places = self.place(F.adaptive_avg_pool2d(features, 4).flatten(1)).relu()
             answers["motions"] = self.motions(places.reshape(batch, -1))
         return answers
@@ -84,14 +88,18 @@ class Classifier:
         """`frames`: uint8 (T, 64, 64, 3). ValueError for another shape."""
         if frames.ndim != 4 or frames.shape[1:] != (SIZE, SIZE, 3):
             raise ValueError(f"the classifier reads frames of {SIZE}×{SIZE} RGB, not an array of shape {frames.shape}")
-        answers = self._network(to_pixels(frames)[None])
+        pixels = to_pixels(frames)[None]
+        answers = self._network(pixels)
+        motion = None
+        if len(frames) == NUM_FRAMES:
+            motion = list(MOTIONS)[int(self._network(pixels[:, :, ::MOTION_STRIDE])["motions"][0].argmax())]
         styles, backgrounds = answers["styles"][0].argmax(-1), answers["backgrounds"][0].argmax(-1)
         return Reading(
             subjects=(answers["subjects"][0] > 0).numpy(),
             styles=[STYLE_NAMES[index] for index in styles],
             on_fire=(answers["fire"][0, :, 0] > 0).numpy(),
             backgrounds=[list(BACKGROUNDS)[index] for index in backgrounds],
-            motion=list(MOTIONS)[int(answers["motions"][0].argmax())] if "motions" in answers else None,
+            motion=motion,
         )
 
     def objects(self, frames: Frames) -> dict[str, list[bool]]:

@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from workers.miniature.classifier import STYLE_NAMES, Classifier, Network
+from workers.miniature.classifier import MOTION_STRIDE, STYLE_NAMES, Classifier, Network
 from workers.miniature.journal import Journal
-from workers.miniature.vae import to_frames, to_pixels, vae_noise_scale
+from workers.miniature.vae import PatchPCA, to_frames, to_pixels
 from workers.miniature.vocabulary import BACKGROUNDS, MOTIONS, SUBJECTS
 from workers.miniature.weights import CLASSIFIER_FILE
 from workers.miniature.world import Frames, Scene, random_scene, render, sprite
@@ -106,17 +106,16 @@ def _loss(answers: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
     return total + 0.3 * F.cross_entropy(answers["motions"], labels["motions"], ignore_index=-100)
 
 
-def _degraded(pixels: Tensor, vae: AutoencoderKLWan, generator: torch.Generator) -> Tensor:
+def _degraded(pixels: Tensor, pca: PatchPCA, generator: torch.Generator) -> Tensor:
     """Each clip as generation might leave it."""
 
     def chance() -> float:
         return float(torch.rand((), generator=generator))
 
-    if chance() < 0.35:
-        with torch.no_grad():
-            latents = vae.encode(pixels).latent_dist.mode()
-            noise = torch.randn(latents.shape, generator=generator)
-            pixels = vae.decode(latents + 0.35 * chance() * vae_noise_scale(vae) * noise).sample
+    if chance() < 0.5:  # what the latents lose, and what the denoiser leaves of its noise
+        codes = pca.encode(pixels)
+        noise = pca.latents_std.view(1, -1, 1, 1, 1) * torch.randn(codes.shape, generator=generator)
+        pixels = pca.decode(codes + 0.35 * chance() * noise)
     if chance() < 0.4:  # chroma subsampling, as in H.264
         luma = pixels.mean(1, keepdim=True)
         chroma = F.interpolate(F.avg_pool3d(pixels - luma, (1, 2, 2)), scale_factor=(1.0, 2.0, 2.0))
@@ -133,13 +132,14 @@ def train(directory: Path, *, seed: int, steps: int, journal: Journal) -> None:
     torch.manual_seed(seed)
     rng = random.Random(f"classifier/{seed}")
     generator = torch.Generator().manual_seed(seed)
-    vae = AutoencoderKLWan.from_pretrained(directory / "vae").eval()
+    pca = PatchPCA.fit(seed=seed)
     network = Network()
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps, pct_start=0.05)
     for step in range(1, steps + 1):
-        examples = [_example(rng) for _ in range(12)]
-        pixels = _degraded(to_pixels(np.stack([example.frames for example in examples])), vae, generator)
+        examples = [_example(rng) for _ in range(24)]
+        frames = np.stack([example.frames[::MOTION_STRIDE] for example in examples])
+        pixels = _degraded(to_pixels(frames), pca, generator)
         loss = _loss(network(pixels), _labels(examples))
         optimizer.zero_grad()
         loss.backward()

@@ -32,6 +32,7 @@ from workers.miniature.text import encode, training_caption
 from workers.miniature.vae import CHANNELS, PatchPCA, to_pixels
 from workers.miniature.world import Frames, random_scene, render
 
+SAVE_EVERY = 250  # steps
 MIN_SIGMA = 0.1  # the weight 1/σ² stops growing here
 FLOW_SHIFT = 3.0
 
@@ -67,10 +68,10 @@ class Curriculum:
     steps: int
 
     def plain_share(self, step: int) -> float:
-        return max(0.3, 1 - 2.0 * step / self.steps)
+        return max(0.45, 1 - 1.2 * step / self.steps)
 
     def jitter(self, step: int) -> float:
-        return min(1.0, 2.5 * step / self.steps)
+        return min(1.0, 1.5 * step / self.steps)
 
 
 class Clips(IterableDataset[tuple[list[str], Frames]]):
@@ -105,16 +106,15 @@ class Trainer:
         learning_rate: float,
         journal: Journal,
         compiled: bool = False,
+        workers: int = 1,
     ) -> None:
         self._directory, self._seed, self._steps, self._batch = directory, seed, steps, batch
-        self._learning_rate, self._journal = learning_rate, journal
+        self._learning_rate, self._journal, self._workers = learning_rate, journal, workers
         torch.manual_seed(seed)
         self.model = build()
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self._forward = torch.compile(self.model, dynamic=False) if compiled else self.model
-        self._optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
-        )
+        self._optimizers = _optimizers(self.model, learning_rate)
         self._pca = PatchPCA.fit(seed=seed)
         self._tokenizer = AutoTokenizer.from_pretrained(directory / "tokenizer")
         self._encoder = UMT5EncoderModel.from_pretrained(directory / "text_encoder").eval()
@@ -128,7 +128,9 @@ class Trainer:
 
     def run(self) -> None:
         clips = Clips(seed=self._seed, batch=self._batch, first_step=self._step, curriculum=Curriculum(self._steps))
-        batches = iter(DataLoader(clips, batch_size=None, num_workers=1, prefetch_factor=4))
+        batches = iter(
+            DataLoader(clips, batch_size=None, num_workers=self._workers, prefetch_factor=4 if self._workers else None)
+        )
         running: float | None = None
         while self._step < self._steps:
             texts, frames = next(batches)
@@ -137,13 +139,15 @@ class Trainer:
             running = loss if running is None else 0.98 * running + 0.02 * loss
             if self._step % 50 == 0:
                 self._journal.write(stage="denoiser", step=self._step, loss=running, learning_rate=self._rate())
-            if self._step % 250 == 0 or self._step == self._steps:
+            if self._step % SAVE_EVERY == 0 or self._step == self._steps:
                 self._save()
         self.average.save_pretrained(self._directory / "transformer")
 
     def _train_step(self, texts: list[str], frames: Frames) -> float:
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._rate()
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self._rate()
+            optimizer.zero_grad()
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._step)
         clean = self._pca.denoiser_latents(to_pixels(frames))  # (B, C, T, h, w)
         noise = torch.randn(clean.shape, generator=generator)
@@ -152,10 +156,10 @@ class Trainer:
         states = encode(self._tokenizer, self._encoder, texts)
         predicted = self._forward((1 - sigma) * clean + sigma * noise, sigma.flatten() * 1000, states, return_dict=False)[0]
         loss = ((predicted - clean).square() / sigma.clamp(min=MIN_SIGMA).square()).mean()
-        self._optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         self._average()
         return loss.item()
 
@@ -173,8 +177,9 @@ class Trainer:
         tensors: dict[str, Tensor] = {"step": torch.tensor(self._step)}
         for prefix, module in (("model", self.model), ("average", self.average)):
             tensors |= {f"{prefix}.{name}": tensor for name, tensor in module.state_dict().items()}
-        for index, state in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        for which, optimizer in enumerate(self._optimizers):
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{which}.{index}.{name}": tensor for name, tensor in state.items()}
         partial = self._checkpoint.with_suffix(".partial")
         save_file(tensors, partial)
         partial.replace(self._checkpoint)
@@ -188,8 +193,23 @@ class Trainer:
             groups[prefix][rest] = tensor
         self.model.load_state_dict(groups["model"])
         self.average.load_state_dict(groups["average"])
-        state = self._optimizer.state_dict()
+        states = [optimizer.state_dict() for optimizer in self._optimizers]
         for name, tensor in groups["optimizer"].items():
-            index, key = name.split(".", 1)
-            state["state"].setdefault(int(index), {})[key] = tensor
-        self._optimizer.load_state_dict(state)
+            which, index, key = name.split(".", 2)
+            states[int(which)]["state"].setdefault(int(index), {})[key] = tensor
+        for optimizer, state in zip(self._optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
+def _optimizers(model: WanTransformer3DModel, learning_rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks, AdamW for the rest; the same learning rate suits both.
+
+    With AdamW alone the same batches came to a loss of .55 where Muon came to .49 within fifty steps (see LOG.md).
+    """
+    named = list(model.named_parameters())
+    matrices = [parameter for name, parameter in named if parameter.ndim == 2 and name.startswith("blocks.")]
+    rest = [parameter for name, parameter in named if parameter.ndim != 2 or not name.startswith("blocks.")]
+    return [
+        torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True),
+    ]

@@ -70,6 +70,11 @@ class PatchPCA:
         centred = self._patches(pixels) - self.mean.view(1, -1, 1, 1, 1)
         return torch.einsum("bpthw,pc->bcthw", centred, self.basis / self.scale)
 
+    def decode(self, codes: Tensor) -> Tensor:
+        """Whitened codes back to pixels; what the VAE computes before its decoder is fine-tuned."""
+        patches = torch.einsum("bcthw,pc->bpthw", codes, self.basis * self.scale) + self.mean.view(1, -1, 1, 1, 1)
+        return _unpatch(patches)
+
     @property
     def latents_std(self) -> Tensor:
         """What `WanPipeline` divides by: the denoiser sees channels of standard deviation ∝ √scale, mean square 1."""
@@ -188,7 +193,10 @@ def vae_noise_scale(vae: AutoencoderKLWan) -> Tensor:
 
 def _decode_frame(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
     """Like `vae.decode` for clips of one frame, but without its clamp, which has no gradient outside −1 … 1."""
-    patches = vae.decoder(vae.post_quant_conv(latents), first_chunk=True)
+    return _unpatch(vae.decoder(vae.post_quant_conv(latents), first_chunk=True))
+
+
+def _unpatch(patches: Tensor) -> Tensor:
     b, _, t, h, w = patches.shape
     cut = patches.reshape(b, 3, PATCH, PATCH, t, h, w)  # colour, column, row
     return cut.permute(0, 1, 4, 5, 3, 6, 2).reshape(b, 3, t, h * PATCH, w * PATCH)
