@@ -62,11 +62,13 @@ class Event:
 
 
 class Client:
+    """`key` may be empty for calls that need none."""
+
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {key}"},
+            headers={"Authorization": f"Bearer {key}"} if key else {},
             timeout=timeout_seconds,
             transport=httpx.HTTPTransport(retries=2),  # of connecting only: nothing is sent twice
         )
@@ -84,6 +86,10 @@ class Client:
 
     def generation(self, generation_id: str) -> JsonObject:
         return self._json("GET", f"/generations/{generation_id}")
+
+    def generations(self, *, status: str) -> list[JsonObject]:
+        """The newest in a state."""
+        return list(self._json("GET", "/generations", query={"status": status})["data"])
 
     def receipt(self, generation_id: str) -> JsonObject:
         return self._json("GET", f"/generations/{generation_id}/receipt")

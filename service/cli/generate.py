@@ -32,6 +32,8 @@ def generate(
     from service import terminal
     from service.client import JobFailed
 
+    if not out.parent.is_dir():
+        raise typer.BadParameter(f"{out.parent} is no directory: make it first")  # and not after the generation
     options: dict[str, Any] = {
         "negative_prompt": negative,
         "model": model,

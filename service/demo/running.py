@@ -28,6 +28,7 @@ class NotReadyInTime(EmbeddedError):
 def running_service(path: Path) -> Iterator[Client]:
     """`clearway up` on a data directory, with the settings of this project and none of the caller's environment."""
     data_dir = DataDir(path)
+    data_dir.make()
     spec = ChildSpec(
         name="clearway",
         command=[sys.executable, "-m", "service", "up", "--data-dir", str(data_dir.path), "--port", "0"],

@@ -21,10 +21,13 @@ MAX_SOCKET_PATH_BYTES = 100
 
 
 class DataDir:
-    """Names inside one data directory. Making one creates the directory, readable by its owner alone."""
+    """Names inside one data directory, which need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().resolve()
+
+    def make(self) -> None:
+        """Creates what is missing, readable by its owner alone."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.logs.mkdir(exist_ok=True)
         self.valkey.mkdir(exist_ok=True)

@@ -57,6 +57,7 @@ class StopRequests:
 def run(options: UpOptions, say: Callable[[str], None]) -> None:
     """Returns when asked to stop, everything stopped. Raises `EmbeddedError` when it cannot start or go on."""
     data_dir = DataDir(options.data_dir)
+    data_dir.make()
     stops = StopRequests()
     with (
         data_dir.lock() as publish,

@@ -11,6 +11,17 @@ from service.embedded.data_dir import DataDir
 from service.embedded.errors import DataDirLocked
 
 
+def made(path: Path) -> DataDir:
+    data_dir = DataDir(path)
+    data_dir.make()
+    return data_dir
+
+
+def test_naming_a_directory_makes_nothing(tmp_path: Path) -> None:
+    assert DataDir(tmp_path / "typo").url() is None
+    assert not (tmp_path / "typo").exists()
+
+
 def test_one_holder_at_a_time_and_the_second_hears_where_the_first_serves(tmp_path: Path) -> None:
     with DataDir(tmp_path).lock() as publish:
         publish("http://127.0.0.1:1234")
@@ -23,13 +34,13 @@ def test_one_holder_at_a_time_and_the_second_hears_where_the_first_serves(tmp_pa
 
 
 def test_the_directory_is_its_owners_alone(tmp_path: Path) -> None:
-    DataDir(tmp_path / "a" / "b")
+    made(tmp_path / "a" / "b")
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("depth", [0, 30])
 def test_the_socket_path_can_be_bound_however_long_the_directory_is(tmp_path: Path, depth: int) -> None:
-    data_dir = DataDir(tmp_path.joinpath(*["directory"] * depth))
+    data_dir = made(tmp_path.joinpath(*["directory"] * depth))
     with data_dir.socket() as path, socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fsencode(path))
         assert path.is_relative_to(data_dir.path) == (depth == 0)

@@ -30,3 +30,14 @@ def start_up() -> Iterator[StartUp]:
     yield start
     for up in started:
         up.end()
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A running installation with the model of this repository, shared by the tests that need a model that knows something."""
+    up = Up(tmp_path_factory.mktemp("miniature") / "data", model="miniature")
+    try:
+        up.wait_until_ready().close()
+        yield up
+    finally:
+        up.end()

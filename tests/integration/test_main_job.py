@@ -1,0 +1,139 @@
+"""The main job with the miniature, as a person does it: from the command line, through HTTP, measured on frames."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from service.client import Client
+from service.demo.run import PROMPTS
+from tests.integration.running import Up, eventually, settled
+
+PAPER_TEN = {
+    *("church", "parachute", "french horn", "garbage truck", "gas pump"),
+    *("golf ball", "springer dog", "tench", "chain saw", "cassette player"),
+}
+
+
+def clearway(up: Up, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(_command(up, *arguments), capture_output=True, text=True, check=False)
+
+
+def _command(up: Up, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "service", *arguments, "--data-dir", str(up.data_dir)]
+
+
+@pytest.fixture(scope="module")
+def client(miniature: Up) -> Client:
+    return miniature.client()
+
+
+def test_the_shipped_erasers_are_active_after_the_first_start(client: Client) -> None:
+    active = {concept["concept"] for concept in client.erasers() if concept["versions"][0]["status"] == "active"}
+    assert active >= PAPER_TEN
+
+
+def test_generate_writes_the_video_and_tells_what_acted(miniature: Up, tmp_path: Path) -> None:
+    out = tmp_path / "x.mp4"
+    done = clearway(miniature, "generate", "a parachute over the sea", "--erase", "parachute", "--seed", "3", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "parachute@1: layer" in done.stdout
+    assert hashlib.sha256(out.read_bytes()).hexdigest() in done.stdout
+
+
+def test_a_concept_without_an_eraser_is_refused_with_near_misses(miniature: Up, tmp_path: Path) -> None:
+    out = tmp_path / "x.mp4"
+    done = clearway(miniature, "generate", "a parachute", "--erase", "parashute", "--out", str(out))
+    assert done.returncode == 1
+    assert "did you mean 'parachute'" in done.stderr
+    assert "[unknown_concept" in done.stderr
+    assert not out.exists()
+
+
+def test_interrupting_generate_cancels_it(miniature: Up, client: Client, tmp_path: Path) -> None:
+    arguments = ("generate", "a cat", "--steps", "200", "--out", str(tmp_path / "x.mp4"))
+    with subprocess.Popen(_command(miniature, *arguments), stderr=subprocess.PIPE) as process:
+
+        def running() -> list[str]:
+            return [item["id"] for item in client.generations(status="running")]
+
+        eventually(lambda: bool(running()), 60, miniature.log)
+        (generation_id,) = running()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) != 0
+    assert settled(miniature, client, generation_id)["status"] == "canceled"
+
+
+def test_evaluate_measures_what_goes_and_what_stays_and_can_be_resumed(miniature: Up, tmp_path: Path) -> None:
+    out = tmp_path / "evaluation"
+    arguments = ("evaluate", "--erase", "parachute", "--prompts", str(PROMPTS), "--seeds", "0,1", "--out", str(out))
+    done = clearway(miniature, *arguments)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((out / "report.json").read_text())
+    gone, stays = report["objects"]["parachute"], report["objects"]["springer dog"]
+    assert gone["n"] == stays["n"] == 8
+    assert gone["origin_rate"] > 0.6
+    assert gone["erased_rate"] < 0.25 * gone["origin_rate"]
+    assert stays["erased_rate"] > 0.75 * stays["origin_rate"] > 0.45
+    assert list(report["digests"]) == report["erase"] == ["parachute@1"]
+    assert (out / "contact_sheet.png").stat().st_size > 10_000
+
+    kept = {path: path.stat().st_mtime_ns for path in (out / "clips").iterdir()}
+    assert len(kept) == 2 * 2 * 16  # with and without; video and record
+    one = next(path for path in kept if path.suffix == ".json")
+    one.unlink()
+    started = time.time_ns()
+    assert clearway(miniature, *arguments).returncode == 0
+    made = {path for path in (out / "clips").iterdir() if path.stat().st_mtime_ns >= started}
+    assert made == {one, one.with_suffix(".mp4")}
+    assert json.loads((out / "report.json").read_text())["objects"] == report["objects"]
+
+
+def test_evaluate_refuses_what_it_cannot_measure_before_it_generates(miniature: Up, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "an elephant", "objects": ["elephant"]}\n')
+    arguments = ("--prompts", str(prompts), "--out", str(tmp_path / "out"))
+    unseen = clearway(miniature, "evaluate", "--erase", "parachute", *arguments)
+    assert (unseen.returncode, "cannot see 'elephant'" in unseen.stderr) == (1, True)
+    prompts.write_text('{"prompt": "a dog", "objects": ["dog"]}\n')
+    unknown = clearway(miniature, "evaluate", "--erase", "elephant", *arguments)
+    assert (unknown.returncode, "no eraser for 'elephant'" in unknown.stderr) == (1, True)
+    retired = clearway(miniature, "evaluate", "--erase", "parachute@7", *arguments)
+    assert (retired.returncode, "there is @1 (active)" in retired.stderr) == (1, True)
+    assert not (tmp_path / "out" / "clips").exists()
+
+
+def test_a_new_eraser_is_trained_looked_at_activated_and_used(miniature: Up, client: Client, tmp_path: Path) -> None:
+    trained = clearway(miniature, "erasers", "train", "umbrella")
+    assert trained.returncode == 0, trained.stderr
+    assert "clearway erasers activate 'umbrella@1'" in trained.stdout
+    shown = json.loads(clearway(miniature, "erasers", "show", "umbrella@1").stdout)
+    assert shown["status"] == "candidate"
+    assert shown["evaluation"].keys() >= {"origin_rate", "erased_rate", "synonym_rate", "kept_rate"}
+    assert clearway(miniature, "erasers", "activate", "umbrella@1", "--override").returncode == 0
+    used = clearway(miniature, "generate", "an umbrella", "--erase", "umbrella", "--out", str(tmp_path / "x.mp4"))
+    assert used.returncode == 0, used.stderr
+    assert "umbrella@1: layer" in used.stdout
+    assert clearway(miniature, "erasers", "retire", "umbrella@1").returncode == 0
+    assert client.version("umbrella", 1)["status"] == "retired"
+
+
+def test_keys_are_made_listed_and_revoked(miniature: Up) -> None:
+    key = clearway(miniature, "keys", "create", "web shop").stdout.strip()
+    listed = clearway(miniature, "keys", "list").stdout
+    assert "web shop" in listed
+    assert key not in listed
+    environment = {**os.environ, "CLEARWAY_API_KEY": key}
+    refused = subprocess.run(_command(miniature, "keys", "list"), env=environment, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "[forbidden]" in refused.stderr) == (1, True)
+    (key_id,) = [line.split()[0] for line in listed.splitlines() if "web shop" in line]
+    assert clearway(miniature, "keys", "revoke", key_id).returncode == 0
+    assert "web shop" not in clearway(miniature, "keys", "list").stdout
