@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
-
 import erasers
 from erasers.artefact import CONFIG_FILE, TENSORS_FILE
 from workers.artifacts import ArtifactStore
@@ -98,7 +96,7 @@ def put_eraser(store: ArtifactStore, eraser: erasers.Eraser) -> None:
             store.put_file(eraser_key(eraser.digest, name), Path(directory, name))
 
 
-def _with_gate_numbers(report: dict[str, Any]) -> dict[str, JsonValue]:
+def _with_gate_numbers(report: dict[str, Any]) -> dict[str, Any]:
     """The library's report, and the three of its numbers that the gate before activation goes by."""
     drift = max(report["drift_negative"], report.get("drift_keep", 0.0))
     return {**report, "probe_before": report["detected_before"], "probe_after": report["detected_after"], "drift": drift}

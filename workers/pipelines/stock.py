@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import erasers
+from erasers.encoders import blocks
 from erasers.encoding import Padding
 from workers.contract import ModelCard
 from workers.errors import PromptTooLong, UnusableOutput
@@ -108,7 +109,7 @@ class StockPipeline(ABC):
             id=self.model_id,
             family=self._family(),
             encoder_fingerprint=self.fingerprint,
-            encoder_layers=self.text_encoder.config.num_layers,
+            encoder_layers=len(blocks(self.text_encoder)),
             size_multiple=multiple,
             min_size=max(profile.min_size, multiple),
             max_size=profile.max_size,
