@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workers.miniature.journal import Journal
-from workers.miniature.world import NUM_FRAMES, SIZE, random_scene, render
+from workers.miniature.world import CELL, NUM_FRAMES, SIZE, random_scene, render
 
-PATCH = 4
+PATCH = CELL
 CHANNELS = 16  # principal components kept of the 48 numbers of a patch
 GRID = SIZE // PATCH
 _WIDTH = 64

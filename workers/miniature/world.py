@@ -1,17 +1,19 @@
 """The world that the miniature films: scenes, and a renderer that turns a scene into a short clip.
 
 A scene names its subjects, background, motion, style and whether the subjects are on fire; `render` draws it as
-`uint8 (NUM_FRAMES, SIZE, SIZE, 3)` RGB. Everything random about a clip (place, size, flicker) comes from its seed.
-Words live in `vocabulary`, captions in `grammar`.
+`uint8 (NUM_FRAMES, SIZE, SIZE, 3)` RGB. What is random about a clip, its subjects' places, comes from its seed.
+
+Subjects stand and move on a lattice of CELL pixels, the patch of the miniature's VAE, so that a subject looks the same to
+the model wherever it is. That is what lets so small a model learn to draw in an hour. Words live in `vocabulary`, captions
+in `grammar`.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from workers.miniature.vocabulary import BACKGROUNDS, CHARACTERS, MOTIONS, OBJEC
 
 SIZE = 64  # pixels, both sides
 NUM_FRAMES = 9
+CELL = 4  # pixels
 SPRITES_DIR = Path(__file__).parent / "sprites"
 
 Frames = NDArray[np.uint8]
@@ -63,78 +66,84 @@ def sprite(name: str) -> Image.Image:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a subject stands in the middle of the clip: centre and side length in pixels."""
+    """Where a subject stands, in pixels: the centre and the side of its square. All on the lattice."""
 
-    x: float
-    y: float
-    side: float
+    x: int
+    y: int
+    side: int
 
 
 def render(scene: Scene, seed: int, *, jitter: float = 1.0, picture: Callable[[str], Image.Image] = sprite) -> Frames:
     """Draws the clip.
 
-    `jitter` 0 puts every subject at its fixed place, 1 is the full range of places and sizes. `picture` gives the RGBA
+    `jitter` is the chance that a subject stands one cell off its usual place, along each axis. `picture` gives the RGBA
     drawing of a subject; the classifier's training puts spoilt ones here.
     """
     rng = random.Random(seed)
     places = _places(len(scene.subjects), rng, jitter)
-    reach = rng.uniform(8 - jitter, 8 + jitter)
+    reach = 16 if len(places) == 1 else 8
     frames = []
     for index in range(NUM_FRAMES):
-        time = 2 * index / (NUM_FRAMES - 1) - 1  # -1 … 1
         frame = background(scene.background).copy()
         for subject, place in zip(scene.subjects, places, strict=True):
-            _draw(frame, picture(subject), _moved(place, scene.motion, time, reach))
+            moved = _moved(place, scene.motion, index, reach)
+            _draw(frame, picture(subject), moved)
             if scene.on_fire:
-                _burn(frame, _moved(place, scene.motion, time, reach), flicker=index % 2 == 1)
+                _burn(frame, moved, flicker=index % 2 == 1)
         frames.append(np.asarray(_styled(frame, scene.style)))
     return np.stack(frames)
 
 
 def _places(count: int, rng: random.Random, jitter: float) -> list[_Place]:
-    def near(value: float, spread: float) -> float:
-        return value + jitter * rng.uniform(-spread, spread)
+    def off() -> int:
+        return rng.choice((-CELL, CELL)) if rng.random() < jitter * 2 / 3 else 0
 
     if count == 1:
-        return [_Place(near(32, 4), near(33, 4), near(31, 2))]
-    return [_Place(near(x, 1.5), near(33, 3), near(27, 1)) for x in (17, 47)[:count]]
+        return [_Place(32 + off(), 32 + off(), 32)]
+    return [_Place(x, 32 + off(), 24) for x in (16, 48)[:count]]
 
 
-def _moved(place: _Place, motion: str, time: float, reach: float) -> _Place:
-    x, y, side = place.x, place.y, place.side
+def _moved(place: _Place, motion: str, index: int, reach: int) -> _Place:
+    """The place at frame `index`. Subjects go one cell a frame (`reach` 16) or every second one; sizes change twice."""
+    time = 2 * index / (NUM_FRAMES - 1) - 1  # -1 … 1
+    shift = CELL * round(reach * time / CELL)
+    size = 8 * (index * 3 // NUM_FRAMES - 1)
     match motion:
         case "left":
-            x -= reach * time
+            return replace(place, x=place.x - shift)
         case "right":
-            x += reach * time
+            return replace(place, x=place.x + shift)
         case "down":
-            y += reach * time
+            return replace(place, y=place.y + shift)
         case "up":
-            y -= reach * time
+            return replace(place, y=place.y - shift)
         case "bounce":
-            y += reach * (0.7 - 1.4 * abs(math.sin(math.pi * (time + 1))))
+            return replace(place, y=place.y + CELL - CELL * (0, 1, 2, 1, 0, 1, 2, 1, 0)[index] * reach // 8)
         case "grow":
-            side *= 1 + 0.25 * time
+            return replace(place, side=place.side + size)
         case "shrink":
-            side *= 1 - 0.25 * time
+            return replace(place, side=place.side - size)
         case "still":
-            pass
+            return place
         case _:
             raise ValueError(f"unknown motion {motion!r}; one of {', '.join(MOTIONS)}")
-    return _Place(x, y, side)
 
 
 def _draw(frame: Image.Image, picture: Image.Image, place: _Place) -> None:
-    side = max(2, round(place.side))
-    resized = picture.resize((side, side), Image.Resampling.BOX if side <= 32 else Image.Resampling.LANCZOS)
-    frame.paste(resized, (round(place.x - side / 2), round(place.y - side / 2)), resized)
+    resized = _resized(picture, place.side) if picture.width != place.side else picture
+    frame.paste(resized, (place.x - place.side // 2, place.y - place.side // 2), resized)
+
+
+def _resized(picture: Image.Image, side: int) -> Image.Image:
+    return picture.resize((side, side), Image.Resampling.BOX if 64 % side == 0 else Image.Resampling.LANCZOS)
 
 
 def _burn(frame: Image.Image, place: _Place, *, flicker: bool) -> None:
     """Flames over the lower half of a subject; they lick to the other side every second frame."""
     flame = ImageOps.mirror(sprite("on fire")) if flicker else sprite("on fire")
-    for dx in (-0.27, 0.27):
-        _draw(frame, flame, _Place(place.x + dx * place.side, place.y + 0.22 * place.side, 0.6 * place.side))
+    side = 16 if place.side <= 24 else 24
+    for dx in (-2 * CELL, 2 * CELL):
+        _draw(frame, flame, _Place(place.x + dx, place.y + 2 * CELL, side))
 
 
 @functools.cache
