@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer.main
 import yaml
+from pydantic_settings import BaseSettings
 
 from service.cli import app
 from service.settings import Settings
@@ -15,7 +16,7 @@ from workers.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-OURS = {"gateway": Settings, "worker": WorkerSettings, "trainer": WorkerSettings}
+OURS: dict[str, type[BaseSettings]] = {"gateway": Settings, "worker": WorkerSettings, "trainer": WorkerSettings}
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,16 @@ def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def contains(log: Path, words: str) -> bool:
+    return words in log.read_text()
+
+
+def poll_for_ever(supervisor: Supervisor) -> None:
+    while True:
+        supervisor.poll()
+        time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:
@@ -68,7 +79,7 @@ def test_patience_ends_and_the_log_tells_why(tmp_path: Path, monkeypatch: pytest
     with Supervisor() as supervisor:
         supervisor.start(spec(tmp_path, "import sys; sys.exit('no model at /nowhere')"))
         with pytest.raises(ChildKeepsDying, match="no model at /nowhere") as given_up:
-            eventually(lambda: bool(supervisor.poll()))
+            poll_for_ever(supervisor)
     assert f"{MAX_FAILURES} times" in str(given_up.value)
 
 
@@ -76,7 +87,7 @@ def test_a_child_that_says_that_it_is_hopeless_is_not_started_again(tmp_path: Pa
     with Supervisor() as supervisor:
         supervisor.start(replace(spec(tmp_path, "print('up'); exit(3)"), hopeless=frozenset({3})))
         with pytest.raises(ChildKeepsDying, match="child ended by itself"):
-            eventually(lambda: bool(supervisor.poll()))
+            poll_for_ever(supervisor)
     assert (tmp_path / "child.log").read_text() == "up\n"
 
 
@@ -94,7 +105,8 @@ def test_children_are_asked_to_stop_last_started_first(tmp_path: Path) -> None:
     with Supervisor() as supervisor:
         for name in ("first", "second", "third"):
             supervisor.start(spec(tmp_path, code.format(ends=str(ends), name=name), name=name))
-            assert eventually(lambda log=tmp_path / f"{name}.log": "up" in log.read_text())
+            log = tmp_path / f"{name}.log"
+            assert eventually(partial(contains, log, "up"))
     assert ends.read_text().split() == ["third", "second", "first"]
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from tests.integration.running import Up
 
-StartUp = Callable[..., Up]
+
+class StartUp(Protocol):
+    def __call__(self, data_dir: Path, *, model: str) -> Up: ...
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +26,8 @@ def start_up() -> Iterator[StartUp]:
     """Starts `clearway up`; whatever is still running when the module ends is stopped."""
     started: list[Up] = []
 
-    def start(data_dir: Path, **options: str) -> Up:
-        started.append(Up(data_dir, **options))
+    def start(data_dir: Path, *, model: str) -> Up:
+        started.append(Up(data_dir, model=model))
         return started[-1]
 
     yield start
@@ -37,7 +40,7 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A running installation with the model of this repository, shared by the tests that need a model that knows something."""
     up = Up(tmp_path_factory.mktemp("miniature") / "data", model="miniature")
     try:
-        up.wait_until_ready().close()
+        up.wait_until_ready()
         yield up
     finally:
         up.end()

@@ -21,7 +21,7 @@ SETTLE_SECONDS = 90
 
 
 class Up:
-    def __init__(self, data_dir: Path, *, model: str, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, data_dir: Path, *, model: str) -> None:
         self.data_dir = data_dir
         self.output = data_dir.with_name(f"{data_dir.name}.out")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CLEARWAY_")}
@@ -30,12 +30,11 @@ class Up:
                 [sys.executable, "-m", "service", "up", "--data-dir", str(data_dir), "--port", "0", "--model", model],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**environment, **(settings or {})},
+                env=environment,
             )
 
-    def wait_until_ready(self) -> Client:
+    def wait_until_ready(self) -> None:
         eventually(lambda: self._said("Clearway is ready"), READY_SECONDS, self.log)
-        return self.client()
 
     def client(self) -> Client:
         url = DataDir(self.data_dir).url()

@@ -116,7 +116,8 @@ def test_stopping_leaves_no_process_and_starting_again_finds_everything(
     assert "Stopped." in up.output.read_text()
 
     again = start_up(up.data_dir, model=tiny_model)
-    with again.wait_until_ready() as after:
+    again.wait_until_ready()
+    with again.client() as after:
         assert after.generation(finished["id"]) == finished
         assert after.video(finished["id"]) == video
         for generation_id in (underway, waiting):
