@@ -168,9 +168,9 @@ def accuracy(judge: Classifier, *, seed: int, clips: int, vae: AutoencoderKLWan 
         wanted = np.array([name in example.present for name in names])
         fakes = [names.index(name) for name in example.scene.subjects if name not in example.present]
         if fakes:
-            right["spoilt_refused"].extend((~reading.subjects[:, fakes]).all(1).tolist())
+            right["spoilt_refused"].extend(np.all(~reading.subjects[:, fakes], axis=1).tolist())
         else:
-            right["subjects_exact"].extend((reading.subjects == wanted).all(1).tolist())
+            right["subjects_exact"].extend(np.all(reading.subjects == wanted, axis=1).tolist())
         right["style"].extend([style == (example.scene.style or "none") for style in reading.styles])
         right["fire"].extend((reading.on_fire == example.scene.on_fire).tolist())
         right["background"].extend([background == example.scene.background for background in reading.backgrounds])

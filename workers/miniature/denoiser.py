@@ -25,7 +25,7 @@ from diffusers import UniPCMultistepScheduler, WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
-from transformers import AutoTokenizer, UMT5EncoderModel
+from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
 from workers.miniature.journal import Journal
 from workers.miniature.text import encode, training_caption
@@ -116,7 +116,7 @@ class Trainer:
         self._forward = torch.compile(self.model, dynamic=False) if compiled else self.model
         self._optimizers = _optimizers(self.model, learning_rate)
         self._pca = PatchPCA.fit(seed=seed)
-        self._tokenizer = AutoTokenizer.from_pretrained(directory / "tokenizer")
+        self._tokenizer = PreTrainedTokenizerFast.from_pretrained(directory / "tokenizer")
         self._encoder = UMT5EncoderModel.from_pretrained(directory / "text_encoder").eval()
         self._step = 0
         if self._checkpoint.exists():
@@ -161,7 +161,7 @@ class Trainer:
         for optimizer in self._optimizers:
             optimizer.step()
         self._average()
-        return loss.item()
+        return float(loss.detach())
 
     def _rate(self) -> float:
         """Warm-up over 100 steps, constant to the half, then a cosine down to 3 %."""

@@ -167,4 +167,5 @@ def train(directory: Path, *, seed: int, steps: int, journal: Journal) -> None:
 def encode(tokenizer: PreTrainedTokenizerFast, encoder: UMT5EncoderModel, texts: list[str]) -> Tensor:
     """Final states (B, TRAINING_TOKENS, d_model), zero at the padding, as `WanPipeline` hands them to the denoiser."""
     batch = tokenizer(texts, padding="max_length", max_length=TRAINING_TOKENS, truncation=True, return_tensors="pt")
-    return encoder(batch.input_ids, batch.attention_mask).last_hidden_state * batch.attention_mask[..., None]
+    states: Tensor = encoder(batch.input_ids, batch.attention_mask).last_hidden_state
+    return states * batch.attention_mask[..., None]

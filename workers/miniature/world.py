@@ -44,7 +44,7 @@ def random_scene(rng: random.Random, *, plain: bool = False) -> Scene:
     chance = rng.random()
     count = 1 if plain or chance < 0.74 else 2 if chance < 0.95 else 0
     names = [*OBJECTS, *OBJECTS, *CHARACTERS]
-    subjects = []
+    subjects: list[str] = []
     while len(subjects) < count:
         subject = rng.choice(names)
         if subject not in subjects:
@@ -250,15 +250,15 @@ def _styled(image: Image.Image, style: str | None) -> Image.Image:
             saturation = colour - colour.mean(axis=2, keepdims=True)
             return _from_array(0.22 * colour + 0.5 * saturation + 1.2 * _edges(image) + np.array([8.0, 0.0, 26.0]))
         case "sepia film":
-            grey = np.asarray(ImageOps.grayscale(image), np.float32)[..., None] / 255
-            return _from_array(grey * np.array([215.0, 180.0, 130.0]) + np.array([40.0, 22.0, 8.0]))
+            tone = np.asarray(ImageOps.grayscale(image), np.float32)[..., None] / 255
+            return _from_array(tone * np.array([215.0, 180.0, 130.0]) + np.array([40.0, 22.0, 8.0]))
         case _:
             raise ValueError(f"unknown style {style!r}; one of {', '.join(STYLES)}")
 
 
 def _edges(image: Image.Image) -> NDArray[np.float32]:
     """Strength of edges per channel, 0 … 255, none at the border of the frame."""
-    edges = np.asarray(image.filter(ImageFilter.FIND_EDGES), np.float32).copy()
+    edges: NDArray[np.float32] = np.array(image.filter(ImageFilter.FIND_EDGES), np.float32)
     edges[:2] = edges[-2:] = edges[:, :2] = edges[:, -2:] = 0
     return edges
 
