@@ -94,7 +94,7 @@ def settings_in(directory: Path, redis_url: str, migrated: Path) -> Settings:
         redis_url=SecretStr(redis_url),
         model="toy",
         sweep_interval_seconds=0.1,
-        lost_after_seconds=0.4,
+        lost_after_seconds=0.6,
     )
 
 

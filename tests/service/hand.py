@@ -111,19 +111,23 @@ class Hand:
     def be_seen(self, *, kind: WorkerKind = "generate", model: str = "toy", state: str = "idle") -> None:
         self.redis.set(worker_key(self.name), json.dumps({"kind": kind, "model": model, "state": state, "pid": 1}), ex=15)
 
-    def take(self, kind: WorkerKind = "generate") -> dict[str, Any] | None:
-        """The payload of the next attempt in line, taken from it as RQ would, or None."""
-        name = GENERATE_QUEUE if kind == "generate" else TRAIN_QUEUE
-        queue = Queue(name, connection=self.redis, serializer=JSONSerializer)
-        popped = cast(bytes | None, self.redis.lpop(queue.key))
-        if popped is None:
-            return None
-        job = Job.fetch(popped.decode(), connection=self.redis, serializer=JSONSerializer)
-        job.set_status("started")  # type: ignore[arg-type]
-        return cast(dict[str, Any], job.args[0])
+    def look(self, kind: WorkerKind = "generate") -> dict[str, Any] | None:
+        """The payload of the next attempt in line, left there."""
+        name = cast(bytes | None, self.redis.lindex(self._queue(kind).key, 0))
+        return None if name is None else cast(dict[str, Any], self._job(name).args[0])
 
-    def take_generation(self) -> GenerationTask:
-        payload = self.take()
+    def take(self, kind: WorkerKind = "generate", *, hold: bool = True) -> dict[str, Any] | None:
+        """Take the next attempt from the line, as RQ would, or None. Held from before it leaves the line, so that a machine
+        too busy to come back in time does not make a lost worker of it; `hold=False` plays one that dies at once."""
+        payload = self.look(kind)
+        if payload is not None:
+            if hold:
+                self.redis.set(lease_key(payload["id"]), self._lease(payload["attempt"]), ex=60)
+            self._job(cast(bytes, self.redis.lpop(self._queue(kind).key))).set_status("started")  # type: ignore[arg-type]
+        return payload
+
+    def take_generation(self, *, hold: bool = True) -> GenerationTask:
+        payload = self.take(hold=hold)
         assert payload is not None, "no generation is in line"
         return GenerationTask.model_validate(payload)
 
@@ -132,8 +136,18 @@ class Hand:
         assert payload is not None, "no training is in line"
         return TrainingTask.model_validate(payload)
 
+    def _queue(self, kind: WorkerKind) -> Queue:
+        name = GENERATE_QUEUE if kind == "generate" else TRAIN_QUEUE
+        return Queue(name, connection=self.redis, serializer=JSONSerializer)
+
+    def _job(self, name: bytes) -> Job:
+        return Job.fetch(name.decode(), connection=self.redis, serializer=JSONSerializer)
+
+    def _lease(self, attempt: int) -> str:
+        return json.dumps({"attempt": attempt, "worker": self.name})
+
     def hold(self, task: GenerationTask | TrainingTask, *, seconds: int = 60) -> None:
-        self.redis.set(lease_key(task.id), json.dumps({"attempt": task.attempt, "worker": self.name}), ex=seconds)
+        self.redis.set(lease_key(task.id), self._lease(task.attempt), ex=seconds)
 
     def let_go(self, task: GenerationTask | TrainingTask) -> None:
         self.redis.delete(lease_key(task.id))

@@ -26,7 +26,6 @@ def test_queued_is_canceled_at_once_and_leaves_the_queue(client: TestClient, han
 def test_running_is_canceled_at_once_and_its_worker_told_to_stop(client: TestClient, hand: Hand, redis: Redis) -> None:
     accepted = generate(client)
     task = hand.take_generation()
-    hand.hold(task)
     name = rq_job_id(task.id, 1)
     with redis.pubsub() as commands:
         commands.subscribe(f"rq:pubsub:{hand.name}")
@@ -89,7 +88,6 @@ def test_deleting_while_a_worker_is_at_it(client: TestClient, hand: Hand) -> Non
     """Gone for clients at once, its words too; files and row when the worker has let go, so that it cannot write them anew."""
     accepted = generate(client, prompt="very private words")
     task = hand.take_generation()
-    hand.hold(task)
     assert client.delete(accepted["links"]["self"]).status_code == 204
     assert code(client.get(accepted["links"]["self"])) == "not_found"
     assert [row for row in rows(client) if "private" in row] == []

@@ -37,7 +37,6 @@ def test_what_is_asked_for_reaches_the_trainer(client: TestClient, hand: Hand) -
     assert (task.synonyms, task.keep, task.config, task.seed) == (("golfball",), ("balloon",), {"layer": 3}, 11)
     assert task.pairs is not None
     assert task.pairs[0].negative == "grass"
-    hand.hold(task)
     hand.say(task, "step", stage="search", step=2, total=8)
     running = client.get(accepted["links"]["self"]).json()
     assert running["progress"] == {"stage": "search", "step": 2, "total": 8}
@@ -110,7 +109,7 @@ def test_a_failed_training_is_a_failed_version_and_the_next_one_another(client: 
 def test_a_lost_trainer_costs_an_attempt_and_three_cost_the_training(client: TestClient, hand: Hand) -> None:
     accepted = train(client, "cat")
     for _ in range(3):
-        wait_until(lambda: hand.take("train"))
+        wait_until(lambda: hand.take("train", hold=False))
     failed = wait_until(lambda: (now := client.get(accepted["links"]["self"]).json())["status"] == "failed" and now)
     assert failed["error"]["code"] == "worker_lost"
 

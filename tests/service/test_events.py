@@ -36,7 +36,6 @@ def test_followed_from_the_queue_to_the_end(client: TestClient, hand: Hand) -> N
     follower = Follower(client, accepted["links"]["events"])
     follower.start()
     task = hand.take_generation()
-    hand.hold(task)
     hand.say(task, "started", attempt=1)
     for step in (1, 2):
         hand.say(task, "step", stage="denoise", step=step, total=2)

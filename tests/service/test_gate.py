@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.gate import Thresholds, judge
@@ -58,6 +58,7 @@ def test_nothing_measured_does_not_pass(evaluation: dict[str, Any] | None) -> No
     assert not judge(evaluation, LIMITS).passed
 
 
+@settings(deadline=None)
 @given(*[st.floats(0, 1) for _ in range(5)])
 def test_erasing_less_never_helps(origin: float, erased: float, synonym: float, kept: float, worse: float) -> None:
     evaluation = {"origin_rate": origin, "erased_rate": erased, "synonym_rate": synonym, "kept_rate": kept}

@@ -12,7 +12,7 @@ wishes = st.builds(Wish, st.sampled_from("abcd"), st.none() | st.integers(1, 3),
 sets = st.lists(wishes, max_size=4, unique_by=lambda wish: wish.concept)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(sets, sets)
 def test_no_request_weakens_the_mandatory_set(requested: list[Wish], mandatory: list[Wish]) -> None:
     joined = {wish.concept: wish for wish in merge(requested, mandatory)}
@@ -22,20 +22,20 @@ def test_no_request_weakens_the_mandatory_set(requested: list[Wish], mandatory: 
     assert set(joined) == {wish.concept for wish in [*requested, *mandatory]}
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(sets, sets)
 def test_joining_again_changes_nothing(requested: list[Wish], mandatory: list[Wish]) -> None:
     once = merge(requested, mandatory)
     assert merge(once, mandatory) == once
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(sets, sets)
 def test_order_does_not_matter(requested: list[Wish], mandatory: list[Wish]) -> None:
     assert merge(requested[::-1], mandatory[::-1]) == merge(requested, mandatory)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(sets)
 def test_without_a_policy_the_request_stands(requested: list[Wish]) -> None:
     assert merge(requested, ()) == tuple(sorted(requested, key=lambda wish: wish.concept))

@@ -43,7 +43,6 @@ def test_accepted_while_redis_is_away_and_run_when_it_is_back(client: TestClient
 def test_the_store_settles_while_redis_is_away(client: TestClient, hand: Hand, valkey: Valkey) -> None:
     accepted = generate(client)
     task = hand.take_generation()
-    hand.hold(task)
     assert client.get(accepted["links"]["self"]).json()["status"] == "running"
     valkey.stop()
     try:
@@ -66,7 +65,6 @@ def test_a_lost_worker_costs_an_attempt_and_three_cost_the_job(client: TestClien
     for attempt in (1, 2, 3):
         task = next_task(hand)
         assert task.attempt == attempt
-        hand.hold(task)
         wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "running")
         hand.let_go(task)
     failed = wait_until(lambda: settled(client, accepted["id"]))
@@ -77,7 +75,7 @@ def test_a_lost_worker_costs_an_attempt_and_three_cost_the_job(client: TestClien
 def test_taken_but_never_held_is_lost_too(client: TestClient, hand: Hand) -> None:
     """The worker died between taking the job and its first sign of life."""
     generate(client)
-    assert hand.take_generation().attempt == 1
+    assert hand.take_generation(hold=False).attempt == 1
     assert next_task(hand).attempt == 2
 
 
@@ -90,8 +88,7 @@ def test_popped_but_never_started_is_lost_too(client: TestClient, hand: Hand, re
 
 def test_a_held_job_is_left_alone(client: TestClient, hand: Hand, settings: Settings) -> None:
     accepted = generate(client)
-    task = hand.take_generation()
-    hand.hold(task)
+    hand.take_generation()
     wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "running")
     gateway_sweeps(client, settings.lost_after_seconds * 3)
     body = client.get(accepted["links"]["self"]).json()
@@ -101,9 +98,8 @@ def test_a_held_job_is_left_alone(client: TestClient, hand: Hand, settings: Sett
 
 def test_a_late_attempt_settles_nothing(client: TestClient, hand: Hand) -> None:
     accepted = generate(client)
-    paused = hand.take_generation()
+    paused = hand.take_generation(hold=False)
     successor = next_task(hand)
-    hand.hold(successor)
     wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "running")
     hand.finish(paused, worker="the paused one")  # publishes, hints, and even takes the lease away
     hand.hold(successor)
@@ -123,7 +119,6 @@ def test_a_late_attempt_settles_nothing(client: TestClient, hand: Hand) -> None:
 def test_a_wipe_while_a_worker_works_runs_nothing_twice(client: TestClient, hand: Hand, redis: Redis, settings: Settings) -> None:
     accepted = generate(client)
     task = hand.take_generation()
-    hand.hold(task)
     wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "running")
     redis.flushall()
     hand.hold(task)  # the heartbeat takes the lease again
@@ -159,7 +154,7 @@ def test_several_gateways_settle_once_and_one_of_them_sweeps(settings: Settings,
         for generation_id in accepted:
             assert wait_until(lambda id_=generation_id: settled(second, id_))["status"] == "succeeded"
         generate(second)
-        hand.take_generation()
+        hand.take_generation(hold=False)
         assert next_task(hand).attempt == 2  # one sweep, one next attempt
         assert hand.take() is None
 

@@ -6,7 +6,7 @@ import unicodedata
 from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
@@ -41,6 +41,7 @@ def test_no_names(name: str) -> None:
     refused.value.message().encode()  # tells what was wrong without repeating what cannot be said
 
 
+@settings(deadline=None)
 @given(st.text(max_size=100))
 def test_a_name_once_normalised_stays_and_fits_a_path(text: str) -> None:
     try:
@@ -53,6 +54,7 @@ def test_a_name_once_normalised_stays_and_fits_a_path(text: str) -> None:
     assert unquote(quote(name, safe="")) == name
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_accepted_text_is_visible_and_encodes(text: str) -> None:
     try:
