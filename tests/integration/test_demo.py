@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from tests.integration.running import processes_of
+
+pytestmark = pytest.mark.timeout(1200)
 
 
 def test_the_demo_shows_the_parachute_go_and_the_dog_stay(tmp_path: Path) -> None:

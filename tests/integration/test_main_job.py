@@ -17,6 +17,8 @@ from service.client import Client
 from service.demo.run import PROMPTS
 from tests.integration.running import Up, eventually, settled
 
+pytestmark = pytest.mark.timeout(900)
+
 PAPER_TEN = {
     *("church", "parachute", "french horn", "garbage truck", "gas pump"),
     *("golf ball", "springer dog", "tench", "chain saw", "cassette player"),
