@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
 from workers.miniature.journal import Journal
+from workers.miniature.muon import Muon
 from workers.miniature.text import encode, training_caption
 from workers.miniature.vae import CHANNELS, PatchPCA, to_pixels
 from workers.miniature.world import Frames, random_scene, render
@@ -210,6 +211,6 @@ def _optimizers(model: WanTransformer3DModel, learning_rate: float) -> list[torc
     matrices = [parameter for name, parameter in named if parameter.ndim == 2 and name.startswith("blocks.")]
     rest = [parameter for name, parameter in named if parameter.ndim != 2 or not name.startswith("blocks.")]
     return [
-        torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.01, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, lr=learning_rate, weight_decay=0.01),
         torch.optim.AdamW(rest, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True),
     ]
