@@ -34,9 +34,13 @@ def assemble(directory: Path) -> WanPipeline:
 
 
 def save_pipeline(directory: Path) -> None:
-    """Writes `directory/model` in bfloat16: half the bytes; it is loaded in whatever precision the device likes."""
+    """Writes `directory/model`: denoiser and VAE in bfloat16, half the bytes, the text encoder in float32.
+
+    transformers loads an encoder in the precision it lies in, and erasers are bound to the encoder's exact weights; diffusers
+    loads its own models in float32 unless told otherwise. So `from_pretrained` needs no dtype.
+    """
     pipeline = assemble(directory)
-    for module in (pipeline.text_encoder, pipeline.vae, pipeline.transformer):
+    for module in (pipeline.vae, pipeline.transformer):
         module.to(torch.bfloat16)
     pipeline.save_pretrained(directory / "model", safe_serialization=True)
     for path in (directory / "model").rglob("*"):
