@@ -168,4 +168,5 @@ def encode(tokenizer: PreTrainedTokenizerFast, encoder: UMT5EncoderModel, texts:
     """Final states (B, TRAINING_TOKENS, d_model), zero at the padding, as `WanPipeline` hands them to the denoiser."""
     batch = tokenizer(texts, padding="max_length", max_length=TRAINING_TOKENS, truncation=True, return_tensors="pt")
     states: Tensor = encoder(batch.input_ids, batch.attention_mask).last_hidden_state
-    return states * batch.attention_mask[..., None]
+    mask: Tensor = batch.attention_mask[..., None]
+    return states * mask
