@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,8 +38,9 @@ def _command(up: Up, *arguments: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def client(miniature: Up) -> Client:
-    return miniature.client()
+def client(miniature: Up) -> Iterator[Client]:
+    with miniature.client() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,9 @@ def test_a_concept_without_an_eraser_is_refused_with_near_misses(miniature: Up, 
 
 def test_interrupting_generate_cancels_it(miniature: Up, client: Client, tmp_path: Path) -> None:
     arguments = ("generate", "a cat", "--steps", "200", "--out", str(tmp_path / "x.mp4"))
-    with subprocess.Popen(_command(miniature, *arguments), stderr=subprocess.PIPE) as process:
+    # A shell's background jobs ignore SIGINT, and so would what they start, this child among it.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(_command(miniature, *arguments), stderr=subprocess.PIPE, preexec_fn=heed) as process:
 
         def running() -> list[str]:
             return [item["id"] for item in client.generations(status="running")]
