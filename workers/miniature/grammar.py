@@ -167,10 +167,6 @@ def _without(scene: Scene, concept: str, rng: random.Random) -> Scene:
     return replace(scene, subjects=(_other_object(scene.subjects, rng),))
 
 
-def known(name: str) -> bool:
-    return canonical(name) is not None
-
-
 def require(name: str) -> str:
     """The concept called `name`; ValueError with the concepts there are when the world has none."""
     concept = canonical(name)
