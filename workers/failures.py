@@ -54,7 +54,7 @@ RULES: dict[type[BaseException], Rule] = {
     library.HookTargetMissing: Rule("eraser_incompatible"),
     library.PromptTooLong: Rule("prompt_too_long"),
     library.StackError: Rule("eraser_incompatible"),
-    library.CheckpointError: Rule("internal_error"),
+    library.CheckpointError: Rule("internal_error", retryable=True, message=_INTERNAL),
     artifacts.ArtifactError: Rule("internal_error", retryable=True, message=_INTERNAL),
     JobTimeoutException: Rule("timeout", message="the job took longer than it may; ask for less, or raise the limit"),
     torch.OutOfMemoryError: Rule("out_of_memory", retryable=True, message=_OUT_OF_MEMORY),

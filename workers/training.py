@@ -14,11 +14,14 @@ from typing import Any
 
 import erasers
 from erasers.artefact import CONFIG_FILE, TENSORS_FILE
+from erasers.errors import CheckpointError
+from workers import failures
 from workers.artifacts import ArtifactStore
 from workers.attempt import Attempt
+from workers.checkpoints import Checkpoints
 from workers.contract import TrainingResult, TrainingTask, eraser_key
 from workers.detectors import detector_for
-from workers.errors import InvalidRequest, ModelUnavailable
+from workers.errors import InvalidRequest, LeaseLost, ModelUnavailable
 from workers.evaluation import measure_frames
 from workers.pipelines.base import VideoPipeline
 from workers.records import utc_now
@@ -32,9 +35,23 @@ OnProgress = Callable[[str, int, int, dict[str, Any]], None]
 def train(here: Resident, task: TrainingTask, attempt: Attempt) -> TrainingResult:
     """Store the artefact and return the record that registers it, which the caller writes last."""
     started = time.monotonic()
-    eraser = train_eraser(here.pipeline, task, on_progress=attempt.progress, evaluation_clips=here.settings.evaluation_clips)
+    checkpoints = Checkpoints(here.settings.data_dir / "checkpoints")
+    checkpoints.remove_abandoned()
+    try:
+        eraser = train_eraser(
+            here.pipeline,
+            task,
+            on_progress=attempt.progress,
+            evaluation_clips=here.settings.evaluation_clips,
+            checkpoint_dir=checkpoints.directory(task.id),
+        )
+    except Exception as error:
+        if _useless(error):
+            checkpoints.discard(task.id)
+        raise
     attempt.enter("store")
     put_eraser(here.store, eraser)
+    checkpoints.discard(task.id)
     return TrainingResult(
         id=task.id,
         attempt=task.attempt,
@@ -52,8 +69,20 @@ def train(here: Resident, task: TrainingTask, attempt: Attempt) -> TrainingResul
     )
 
 
+def _useless(error: Exception) -> bool:
+    """Whether no later attempt will want the checkpoint: it is unreadable, or the training has ended."""
+    if isinstance(error, CheckpointError):
+        return True
+    return not isinstance(error, LeaseLost) and not failures.translate(error).retryable
+
+
 def train_eraser(
-    pipeline: VideoPipeline, task: TrainingTask, *, on_progress: OnProgress, evaluation_clips: int
+    pipeline: VideoPipeline,
+    task: TrainingTask,
+    *,
+    on_progress: OnProgress,
+    evaluation_clips: int,
+    checkpoint_dir: Path | None = None,
 ) -> erasers.Eraser:
     """Train and evaluate. The numbers are in the artefact, and so under its digest; nothing in it depends on the clock."""
     card = pipeline.card()
@@ -72,6 +101,7 @@ def train_eraser(
         config={**task.config, "padding": pipeline.padding},
         keep_prompts=material.keep_prompts,
         progress=on_progress,
+        checkpoint_dir=checkpoint_dir,
         seed=task.seed,
         max_length=card.max_prompt_tokens,
     )

@@ -104,7 +104,7 @@ def test_a_checkpoint_of_another_training_is_refused(umt5: Text, tmp_path: Path)
     erasers.train(*umt5, PAIRS, config=TINY_CLEAR, checkpoint_dir=tmp_path, checkpoint_every=10)
     with pytest.raises(CheckpointError, match="of another training"):
         erasers.train(*umt5, PAIRS, config=TINY_CLEAR, checkpoint_dir=tmp_path, seed=1)
-    (tmp_path / "training.pt").write_bytes(b"not a checkpoint")
+    (tmp_path / "training.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match="delete it"):
         erasers.train(*umt5, PAIRS, config=TINY_CLEAR, checkpoint_dir=tmp_path)
 

@@ -157,6 +157,45 @@ def test_a_cancelled_training_registers_nothing(
     assert max(seen) == 5
 
 
+class _Killed(BaseException):
+    """Ends a training as a kill does: nothing of ours handles it."""
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_killed_training_goes_on_from_its_checkpoint_to_the_same_bytes(
+    wan: VideoPipeline, make_resident: MakeResident, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, damaged: bool
+) -> None:
+    here = make_resident(wan, "train")
+    config = {**QUICK, "iterations": 80}
+    unbroken = training_task(wan, id="ers_0", config=config)
+    run(unbroken)
+    steps: list[int] = []
+    report = tasks.Attempt.progress
+
+    def killed_at_70(self: Any, stage: str, step: int, total: int, info: Any) -> None:
+        if stage == "search":
+            steps.append(step)
+            if step == 70 and self.number == 1:
+                raise _Killed
+        report(self, stage, step, total, info)
+
+    monkeypatch.setattr(tasks.Attempt, "progress", killed_at_70)
+    with pytest.raises(_Killed):
+        run(training_task(wan, config=config))
+    (checkpoint,) = (here.settings.data_dir / "checkpoints" / "ers_1").glob("*.safetensors")
+    if damaged:
+        checkpoint.write_bytes(b"half a file")
+        run(training_task(wan, attempt=2, config=config))
+        record = json.loads(store.get(failure_key("train", "ers_1", 2)))
+        assert (record["code"], record["retryable"]) == ("internal_error", True)
+    steps.clear()
+    again = training_task(wan, attempt=3, config=config)
+    run(again)
+    assert steps[0] == (1 if damaged else 51)
+    assert result_of(store, again).digest == result_of(store, unbroken).digest
+    assert not list((here.settings.data_dir / "checkpoints").iterdir())
+
+
 def test_pairs_without_pairs() -> None:
     teapot = {"concept": "teapot", "synonyms": ("tea pot",), "keep": ("coffee mug",)}
     task = TrainingTask(id="ers_1", attempt=1, model="big", version=1, method="clear", **teapot)
