@@ -1,8 +1,9 @@
 """The erasers of one request, hooked onto a text encoder inside a `with`.
 
-At one layer every v is computed from the same unmodified h, and h' = h - Σ γ v. A deeper layer sees what the shallower
-ones left. The sum is taken in the order of digests, so that the order of the request never matters, not even in the last
-bit. Padding, a leading BOS (CLIP) and rows that were not asked for are not touched.
+At one layer every v is computed from the same unmodified h, and h' = h - Σ γ v, for CLEAR erasers as one pair of matrix
+products however many there are (`fused`). A deeper layer sees what the shallower ones left. The sum is taken in the order
+of digests, so that the order of the request never matters, not even in the last bit. Padding, a leading BOS (CLIP) and rows
+that were not asked for are not touched.
 
 The stack edits every forward inside the `with`: encode the negative prompt outside of it.
 """
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from erasers import encoders
+from erasers import encoders, fused
 from erasers.eraser import Eraser
 from erasers.errors import ConfigError, StackError
 from erasers.hooks import RealTokens, reading_real_tokens
@@ -81,19 +82,60 @@ class _Acting:
             gated=self.eraser.config.gate is not None,
         )
 
+    def gamma(self, score: Tensor, row: Tensor) -> Tensor:
+        """(n,): the strength at each token, 0 where the gate stays closed for the token's prompt."""
+        gate = self.eraser.config.gate
+        opens = torch.ones_like(score) if gate is None else _opens(score, row, gate.threshold)
+        return self.strength * opens
+
+
+class _Together:
+    """The erasers of a layer that work as one pair of matrix products."""
+
+    def __init__(self, group: Sequence[_Acting]) -> None:
+        self._group = group
+        self._fused: fused.Fused | None = None  # built where the first hidden states are
+
+    def _at(self, h: Tensor) -> fused.Fused:
+        if self._fused is None:
+            self._fused = fused.Fused([acting.eraser for acting in self._group], h.device)
+        return self._fused
+
     def delta(self, h: Tensor, row: Tensor) -> Tensor | None:
-        """γ v for the tokens h (n, d_model), float32, of the prompts row (n,); None if nothing is to be done."""
-        v, score = self.eraser.edit(h)
-        self.score_before = _larger(self.score_before, score)
-        if self.strength == 0:
-            return None
-        if (gate := self.eraser.config.gate) is not None:
-            v = v * _opens(score, row, gate.threshold)[:, None]
-        self.tokens_edited += int((v != 0).any(1).sum())
-        return self.strength * v
+        """Σ γ v for the tokens h (n, d_model), float32, of the prompts row (n,); None if nothing is to be done."""
+        erasers = self._at(h)
+        specific = erasers.specific(h)
+        scores = erasers.scores(specific)
+        gamma = torch.stack([acting.gamma(scores[:, i], row) for i, acting in enumerate(self._group)], dim=1)
+        edited = ((scores > 0) & (gamma != 0)).sum(0).tolist()  # v is a sum of rows of W_dec weighed by m f, none negative
+        for acting, highest, count in zip(self._group, scores.amax(0).tolist(), edited, strict=True):
+            acting.score_before = _larger(acting.score_before, highest)
+            acting.tokens_edited += count
+        return erasers.delta(specific, gamma) if any(edited) else None
 
     def look_back(self, h: Tensor) -> None:
-        self.score_after = _larger(self.score_after, self.eraser.edit(h).score)
+        erasers = self._at(h)
+        for acting, highest in zip(self._group, erasers.scores(erasers.specific(h)).amax(0).tolist(), strict=True):
+            acting.score_after = _larger(acting.score_after, highest)
+
+
+class _Alone:
+    """An eraser of a method that has no fused form."""
+
+    def __init__(self, acting: _Acting) -> None:
+        self._acting = acting
+
+    def delta(self, h: Tensor, row: Tensor) -> Tensor | None:
+        v, score = self._acting.eraser.edit(h)
+        self._acting.score_before = _larger(self._acting.score_before, float(score.max()))
+        if self._acting.strength == 0:
+            return None
+        delta = self._acting.gamma(score, row)[:, None] * v
+        self._acting.tokens_edited += int((delta != 0).any(1).sum())
+        return delta
+
+    def look_back(self, h: Tensor) -> None:
+        self._acting.score_after = _larger(self._acting.score_after, float(self._acting.eraser.edit(h).score.max()))
 
 
 @contextmanager
@@ -139,7 +181,11 @@ class _BlockEdit:
     """Forward hook of one block: h' = h - Σ γ v, all v from the same h."""  # Eq. 7, METHODS: serving
 
     def __init__(self, group: Sequence[_Acting], real_tokens: RealTokens, rows: Sequence[int] | None) -> None:
-        self._group, self._real_tokens, self._rows = group, real_tokens, rows
+        together = [acting for acting in group if acting.eraser.method == fused.METHOD]
+        self._parts: list[_Together | _Alone] = [_Alone(acting) for acting in group if acting not in together]
+        if together:
+            self._parts.append(_Together(together))
+        self._real_tokens, self._rows = real_tokens, rows
 
     @torch.no_grad()
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -149,14 +195,14 @@ class _BlockEdit:
         if not len(tokens):
             return output
         row = chosen.nonzero()[:, 0]
-        deltas = [delta for acting in self._group if (delta := acting.delta(tokens, row)) is not None]
+        deltas = [delta for part in self._parts if (delta := part.delta(tokens, row)) is not None]
         if deltas:
             edited = (tokens - torch.stack(deltas).sum(0)).to(h.dtype)
             h = h.clone()
             h[chosen] = edited
             tokens = edited.float()
-        for acting in self._group:
-            acting.look_back(tokens)
+        for part in self._parts:
+            part.look_back(tokens)
         return encoders.with_hidden(output, h)
 
     def _chosen(self, h: Tensor) -> Tensor:
@@ -218,6 +264,5 @@ def _opens(score: Tensor, row: Tensor, threshold: float) -> Tensor:
     return (highest >= threshold)[row].to(score.dtype)
 
 
-def _larger(best: float | None, score: Tensor) -> float:
-    highest = float(score.max())
-    return highest if best is None else max(best, highest)
+def _larger(best: float | None, value: float) -> float:
+    return value if best is None else max(best, value)

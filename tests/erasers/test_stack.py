@@ -14,6 +14,7 @@ import erasers
 from erasers.artefact import Gate
 from erasers.eraser import Eraser
 from erasers.errors import ConfigError, EncoderError, HookTargetMissing, StackError
+from erasers.fused import Fused
 from tests.erasers.tiny import CHURCH, PARACHUTE, Text
 
 WITH, WITHOUT = "a parachute near a frozen lake", "a teapot near a frozen lake"
@@ -58,6 +59,23 @@ def test_uses_are_the_receipt(umt5: Text, three: list[Eraser]) -> None:
     assert by_concept["church"].tokens_edited == 0
     assert by_concept["church"].strength == 0
     assert not parachute.gated
+
+
+def test_a_layers_erasers_act_as_the_sum_of_the_single_ones(umt5: Text, three: list[Eraser]) -> None:
+    """One pair of matrix products against each eraser's own v, with different strengths, a gate and a JumpReLU among them."""
+    jump = dict(three[1].tensors) | {"threshold": torch.full_like(three[1].tensors["b_enc"], 0.05)}
+    second = Eraser.build(replace(three[1].config, parameters={"activation": "jumprelu"}), jump)
+    h = torch.randn(40, three[0].config.encoder.d_model, generator=torch.Generator().manual_seed(0)) * 3
+    together = Fused([three[0], second], h.device)
+    gamma = torch.tensor([[1.5, 0.5]]).expand(len(h), -1)
+    found = together.delta(together.specific(h), gamma)
+    wanted = 1.5 * three[0].edit(h).v + 0.5 * second.edit(h).v
+    assert wanted.norm(dim=1).max() > 0.1
+    assert torch.allclose(found, wanted, atol=1e-5)
+    scores = torch.stack([three[0].edit(h).score, second.edit(h).score], dim=1)
+    assert torch.allclose(together.scores(together.specific(h)), scores, atol=1e-5)
+    with pytest.raises(ValueError, match="erasers of one layer"):
+        Fused(three, h.device)
 
 
 def test_only_real_tokens_are_counted_and_scored(umt5: Text, eraser: Eraser) -> None:
