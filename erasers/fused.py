@@ -35,8 +35,8 @@ class Fused:
             self._encode["threshold"] = torch.cat([part.get("threshold", torch.zeros_like(part["b_enc"])) for part in parts])
         self._m_spec = torch.cat([part["m_spec"] for part in parts])
         self._W_dec = torch.cat([part["W_dec"] for part in parts])
+        self._sizes = sizes
         self._owner = torch.repeat_interleave(torch.tensor(sizes)).to(device)
-        self._count = len(parts)
 
     def specific(self, h: Tensor) -> Tensor:
         """h (n, d_model), float32 → m ⊙ f (n, K), 0 or more."""
@@ -44,8 +44,8 @@ class Fused:
 
     def scores(self, specific: Tensor) -> Tensor:
         """(n, E): Σ_i m_i f_i of each eraser."""
-        return specific.new_zeros(len(specific), self._count).index_add_(1, self._owner, specific)
+        return torch.stack([own.sum(1) for own in specific.split(self._sizes, dim=1)], dim=1)
 
     def delta(self, specific: Tensor, gamma: Tensor) -> Tensor:
-        """Σ γ v (n, d_model), for the strengths gamma (n, E)."""
+        """Σ γ v (n, d_model), for the strengths gamma (n, E), or (1, E) where all tokens have the same."""
         return (specific * gamma[:, self._owner]) @ self._W_dec

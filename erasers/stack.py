@@ -106,12 +106,18 @@ class _Together:
         erasers = self._at(h)
         specific = erasers.specific(h)
         scores = erasers.scores(specific)
-        gamma = torch.stack([acting.gamma(scores[:, i], row) for i, acting in enumerate(self._group)], dim=1)
+        gamma = self._gamma(scores, row)
         edited = ((scores > 0) & (gamma != 0)).sum(0).tolist()  # v is a sum of rows of W_dec weighed by m f, none negative
         for acting, highest, count in zip(self._group, scores.amax(0).tolist(), edited, strict=True):
             acting.score_before = _larger(acting.score_before, highest)
             acting.tokens_edited += count
         return erasers.delta(specific, gamma) if any(edited) else None
+
+    def _gamma(self, scores: Tensor, row: Tensor) -> Tensor:
+        """(n, E), or (1, E) where no gate can tell tokens apart."""
+        if all(acting.eraser.config.gate is None for acting in self._group):
+            return scores.new_tensor([[acting.strength for acting in self._group]])
+        return torch.stack([acting.gamma(scores[:, i], row) for i, acting in enumerate(self._group)], dim=1)
 
     def look_back(self, h: Tensor) -> None:
         erasers = self._at(h)
