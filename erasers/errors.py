@@ -3,6 +3,7 @@
 EraserError
 ├── ConfigError            a recipe or an option that cannot be used            (also ValueError)
 ├── PairsError             prompt pairs that would train the wrong thing        (also ValueError)
+├── PairSourceError        a source of pairs that yields none
 ├── ArtefactError          a directory that is not a usable eraser
 │   ├── DigestMismatch     its bytes are not the bytes that were asked for
 │   └── ArtefactInvalid    its bytes do not say what an eraser must say
@@ -38,6 +39,10 @@ class PairsError(EraserError, ValueError):
         more = f"\n  … and {len(lines) - _LINES_SHOWN} more" if len(lines) > _LINES_SHOWN else ""
         super().__init__(message + shown + more)
         self.lines = tuple(lines)
+
+
+class PairSourceError(EraserError):
+    """A source of pairs cannot be reached, refuses, is of no use, or costs more than it may."""
 
 
 class ArtefactError(EraserError):

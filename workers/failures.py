@@ -46,6 +46,7 @@ RULES: dict[type[BaseException], Rule] = {
     library.EraserError: Rule("internal_error"),
     library.ConfigError: Rule("invalid_request"),
     library.PairsError: Rule("invalid_pairs"),
+    library.PairSourceError: Rule("internal_error", retryable=True, message=_INTERNAL),
     library.ArtefactError: Rule("eraser_corrupt"),
     library.DigestMismatch: Rule("eraser_corrupt"),
     library.ArtefactInvalid: Rule("eraser_corrupt"),

@@ -1,6 +1,8 @@
 """Prompt pairs: with the concept, and the same without it. Free of torch, so that a gateway can check an upload."""
 
+from erasers.pairs.chat import ChatPairs
 from erasers.pairs.prompts import Pairs, Split
+from erasers.pairs.source import JsonLines, PairSource, Templates
 from erasers.pairs.templates import templates
 
-__all__ = ["Pairs", "Split", "templates"]
+__all__ = ["ChatPairs", "JsonLines", "PairSource", "Pairs", "Split", "Templates", "templates"]
