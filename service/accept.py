@@ -1,5 +1,6 @@
 """Accepting work: plan it, commit it, then ring. When a function here returns, the work survives anything but the loss of
-the database; whether a worker already heard the bell does not matter."""
+the database; whether a worker already heard the bell does not matter. A `claim` is taken in the same transaction; whoever
+passes one calls through `service.idempotency.accept_once`."""
 
 from __future__ import annotations
 
@@ -9,13 +10,14 @@ from sqlalchemy.orm import Session
 from service.auth import Caller
 from service.errors import RequestError, StateError
 from service.gateway import Gateway
+from service.idempotency import Claim
 from service.planning import plan
 from service.ring import ring
 from service.schemas.erasers import METHODS, TrainRequest
 from service.schemas.generations import GenerateRequest, Plan
 from service.store import erasers, jobs
 from service.store.identifiers import new_id
-from service.store.models import EraserVersion, Job
+from service.store.models import Job
 from workers.contract import ModelCard, PromptPair, TrainingTask
 
 _VERSION_TRIES = 5
@@ -27,13 +29,16 @@ def plan_generation(gateway: Gateway, request: GenerateRequest) -> Plan:
         return plan(session, request, card)
 
 
-def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest) -> Job:
+def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest, *, claim: Claim | None = None) -> Job:
     card = gateway.catalogue.card(request.model)
+    job_id = new_id("gen")
     with gateway.database.write() as session:
+        if claim is not None:
+            claim.take(session, job_id)
         planned = plan(session, request, card)  # in the same transaction: no eraser is retired between check and insert
         job = jobs.insert(
             session,
-            job_id=new_id("gen"),
+            job_id=job_id,
             kind="generate",
             model=planned.model,
             key_id=caller.key_id,
@@ -44,25 +49,28 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
     return job
 
 
-def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest) -> tuple[EraserVersion, Job]:
+def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, claim: Claim | None = None) -> Job:
+    """Its version is `store.erasers.of_job`."""
     if request.method not in METHODS:
         raise RequestError("unknown_method", f"no method {request.method!r}; there is: {', '.join(METHODS)}", param="method")
     card = gateway.catalogue.card(request.model)
     for _ in range(_VERSION_TRIES):
         try:
             with gateway.database.write() as session:
-                row, job = _insert_training(session, caller, request, card)
+                job = _insert_training(session, caller, request, card, claim)
         except IntegrityError:  # two gateways gave out the same version number (PostgreSQL; SQLite has one writer)
             continue
         ring(gateway.queue, job)
-        return row, job
+        return job
     raise StateError("invalid_state", f"too many trainings of {request.concept!r} begin at once: try again", param="concept")
 
 
-def _insert_training(session: Session, caller: Caller, request: TrainRequest, card: ModelCard) -> tuple[EraserVersion, Job]:
+def _insert_training(session: Session, caller: Caller, request: TrainRequest, card: ModelCard, claim: Claim | None) -> Job:
+    job_id = new_id("train")
+    if claim is not None:
+        claim.take(session, job_id)
     version = erasers.next_version(session, request.concept)
     pairs = request.pairs and tuple(PromptPair(positive=pair.positive, negative=pair.negative) for pair in request.pairs)
-    job_id = new_id("train")
     task = TrainingTask(
         id=job_id,
         attempt=1,
@@ -86,7 +94,7 @@ def _insert_training(session: Session, caller: Caller, request: TrainRequest, ca
         plan=task.model_dump(mode="json"),
         labels={},
     )
-    row = erasers.insert_training(
+    erasers.insert_training(
         session,
         concept=request.concept,
         version=version,
@@ -96,4 +104,4 @@ def _insert_training(session: Session, caller: Caller, request: TrainRequest, ca
         config=request.config,
         job_id=job_id,
     )
-    return row, job
+    return job

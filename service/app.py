@@ -88,7 +88,15 @@ def _build(settings: Settings, database: Database, redis: Redis, async_redis: As
     flight = Flight(redis)
     settler = Settler(database, store, queue)
     remover = Remover(database, store, queue, flight)
-    sweep = Sweep(database, queue, flight, settler, remover, lost_after_seconds=settings.lost_after_seconds)
+    sweep = Sweep(
+        database,
+        queue,
+        flight,
+        settler,
+        remover,
+        lost_after_seconds=settings.lost_after_seconds,
+        idempotency_seconds=settings.idempotency_seconds,
+    )
     gateway = Gateway(
         database=database,
         store=store,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, cast
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from service.auth import Caller, authenticate
 from service.errors import CallerError
 from service.gateway import Gateway
+from service.idempotency import HEADER
 from service.text import normalise_concept
 
 MAX_VERSION = 2**31 - 1
@@ -42,3 +45,21 @@ OperatorDep = Annotated[Caller, Depends(_operator)]
 
 ConceptPath = Annotated[str, Path(examples=["parachute"]), AfterValidator(normalise_concept)]
 VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION)]
+
+
+def _idempotency_key(value: str) -> str:
+    if not re.fullmatch(r"[!-~]{1,255}", value):
+        raise PydanticCustomError(
+            "invalid_idempotency_key", "{length} characters: 1 to 255 visible ASCII characters are taken", {"length": len(value)}
+        )
+    return value
+
+
+IdempotencyKeyHeader = Annotated[
+    Annotated[str, AfterValidator(_idempotency_key)] | None,
+    Header(
+        alias=HEADER,
+        description="Send a request again with the same key, and it is accepted once: the answer tells of the first job, "
+        "with `Idempotent-Replayed: true`.",
+    ),
+]

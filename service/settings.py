@@ -38,6 +38,8 @@ class Settings(BaseSettings):
         default=5.0, ge=0, description="An attempt that nobody holds for this long is lost. Longer than a worker's heartbeat."
     )
 
+    idempotency_seconds: int = Field(default=24 * 3600, ge=1, description="So long an `Idempotency-Key` is remembered, at least.")
+
     gate_min_origin_rate: float = Field(default=0.3, ge=0, le=1, description="Below this the model barely shows the concept.")
     gate_max_erased: float = Field(default=0.10, ge=0, le=1, description="Concept left on plain prompts, relative to origin.")
     gate_max_synonym: float = Field(default=0.15, ge=0, le=1, description="Concept left on synonyms, relative to origin.")

@@ -6,6 +6,7 @@
     taken, but nobody holds it         after `lost_after_seconds`: the next attempt, or `worker_lost` after the last
     canceled, but still held           told to stop again
     deleted, and nobody holds it       its artifacts and its row go
+    an idempotency key, long used      forgotten
 
 A lease is always looked at before the store: a worker writes its record before it lets go, so "not held, no record" means
 lost. Every move is fenced in SQL; sweeping twice at once would be wasteful, not wrong.
@@ -25,7 +26,7 @@ from service.queue import JobQueue, QueueUnavailable
 from service.removal import Remover
 from service.ring import ring, silence
 from service.settle import Settler
-from service.store import jobs
+from service.store import idempotency, jobs
 from service.store.database import Database
 from service.store.models import Job
 from workers.artifacts import ArtifactError
@@ -50,6 +51,7 @@ class Sweep:
         remover: Remover,
         *,
         lost_after_seconds: float,
+        idempotency_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -58,11 +60,14 @@ class Sweep:
         self._settler = settler
         self._remover = remover
         self._lost_after_seconds = lost_after_seconds
+        self._idempotency = timedelta(seconds=idempotency_seconds)
         self._clock = clock
         self._unheld_since: dict[str, float] = {}  # by name of attempt; forgetting it only delays a decision
 
     def run(self) -> None:
         """One pass. Without Redis only the store is looked at, since nothing else can be known."""
+        with self._database.write() as session:
+            idempotency.purge(session, older_than=self._idempotency)
         with self._database.read() as session:
             running = jobs.in_status(session, "running")
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.gateway import Gateway
 from service.ring import silence
 from service.states import TERMINAL
-from service.store import jobs
+from service.store import idempotency, jobs
 from service.store.models import Job
 
 
@@ -30,5 +30,6 @@ def delete(gateway: Gateway, job: Job) -> None:
         if locked.status not in TERMINAL:
             jobs.cancel(session, locked)
         jobs.hide(session, locked)
+        idempotency.forget_request(session, locked.id)
     silence(gateway.queue, locked, worker=None)
     gateway.remover.remove(locked)

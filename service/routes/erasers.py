@@ -9,11 +9,12 @@ from fastapi import APIRouter, Query, Response
 
 from service import registry, views
 from service.accept import accept_training
-from service.deps import CallerDep, ConceptPath, GatewayDep, OperatorDep, VersionPath
+from service.deps import CallerDep, ConceptPath, GatewayDep, IdempotencyKeyHeader, OperatorDep, VersionPath
 from service.errors import MissingError
 from service.gate import judge
 from service.gateway import Gateway
 from service.handlers import responses
+from service.idempotency import Claim, accept_once
 from service.schemas.base import Limit, Page
 from service.schemas.erasers import ActivateRequest, Concept, Eraser, GateVerdict, Report, TrainRequest
 from service.store import erasers
@@ -28,8 +29,8 @@ router = APIRouter(
 
 _TRAIN_ERRORS = responses(
     "invalid_json", "unauthorized", "forbidden", "model_not_found", "invalid_state", "payload_too_large", "invalid_request",
-    "unknown_field", "invalid_text", "invalid_concept", "invalid_pairs", "unknown_method", "model_not_ready",
-    "database_unavailable",
+    "unknown_field", "invalid_text", "invalid_concept", "invalid_pairs", "invalid_idempotency_key", "idempotency_key_reused",
+    "unknown_method", "model_not_ready", "database_unavailable",
 )  # fmt: skip
 
 
@@ -39,11 +40,20 @@ _TRAIN_ERRORS = responses(
     responses=_TRAIN_ERRORS,
     summary="Train an eraser",
 )
-def train(request: TrainRequest, response: Response, gateway: GatewayDep, caller: OperatorDep) -> Eraser:
+def train(
+    request: TrainRequest,
+    response: Response,
+    gateway: GatewayDep,
+    caller: OperatorDep,
+    idempotency_key: IdempotencyKeyHeader = None,
+) -> Eraser:
     """A new version of the concept's eraser, in `training`. When it is trained and measured it is a `candidate`."""
-    row, job = accept_training(gateway, caller, request)
-    body = views.eraser(row, job)
-    response.headers["location"] = body.links.self
+    claim = Claim.of(caller, idempotency_key, "POST /erasers", request)
+    accepted = accept_once(gateway.database, claim, lambda: accept_training(gateway, caller, request, claim=claim))
+    with gateway.database.read() as session:
+        row = erasers.of_job(session, accepted.job.id)
+    body = views.eraser(row, accepted.job)
+    response.headers.update({"location": body.links.self, **accepted.headers})
     return body
 
 

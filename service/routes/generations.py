@@ -9,9 +9,10 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from service import views, withdraw
 from service.accept import accept_generation, plan_generation
-from service.deps import CallerDep, GatewayDep
+from service.deps import CallerDep, GatewayDep, IdempotencyKeyHeader
 from service.errors import StateError, UnavailableError
 from service.handlers import responses
+from service.idempotency import Claim, accept_once
 from service.owned import owned_generation
 from service.schemas.base import Cursor, Limit, Page
 from service.schemas.generations import GenerateRequest, Generation, Plan
@@ -26,7 +27,8 @@ _REQUEST_ERRORS = responses(
     "invalid_json", "unauthorized", "model_not_found", "eraser_not_active", "eraser_wrong_encoder", "payload_too_large",
     "invalid_request", "unknown_field", "invalid_text", "empty_prompt", "prompt_too_long", "invalid_concept",
     "too_many_concepts", "duplicate_concept", "unknown_concept", "unknown_version", "invalid_strength", "invalid_size",
-    "invalid_frames", "invalid_steps", "invalid_metadata", "model_not_ready", "database_unavailable",
+    "invalid_frames", "invalid_steps", "invalid_metadata", "invalid_idempotency_key", "idempotency_key_reused",
+    "invalid_state", "model_not_ready", "database_unavailable",
 )  # fmt: skip
 
 
@@ -42,6 +44,7 @@ def generate(
     response: Response,
     gateway: GatewayDep,
     caller: CallerDep,
+    idempotency_key: IdempotencyKeyHeader = None,
     dry_run: Annotated[bool, Query(description="Only tell the plan.")] = False,
 ) -> Generation | JSONResponse:
     """Returns as soon as the request is on record. Follow `links.events`, or ask `links.self`, until it is settled.
@@ -51,8 +54,10 @@ def generate(
     """
     if dry_run:
         return JSONResponse(plan_generation(gateway, request).model_dump(mode="json"))
-    body = views.generation(accept_generation(gateway, caller, request))
-    response.headers["location"] = body.links.self
+    claim = Claim.of(caller, idempotency_key, "POST /generate", request)
+    accepted = accept_once(gateway.database, claim, lambda: accept_generation(gateway, caller, request, claim=claim))
+    body = views.generation(accepted.job)
+    response.headers.update({"location": body.links.self, **accepted.headers})
     return body
 
 

@@ -64,6 +64,22 @@ class Job(Base):
     deleted_at: Mapped[datetime | None]  # hidden from clients; the row goes when no worker holds the job any more
 
 
+class IdempotencyKey(Base):
+    """Which job a key of a client made. The primary key, not code, guarantees one job per (API key, idempotency key)."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        Index("ix_idempotency_keys_job_id", "job_id"),
+        Index("ix_idempotency_keys_created_at", "created_at"),
+    )
+
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_sha256: Mapped[str | None] = mapped_column(String(64))  # None: the job was deleted, and its words with it
+    job_id: Mapped[str] = mapped_column(String(80))  # no foreign key: claimed before the job, remembered after it
+    created_at: Mapped[datetime]
+
+
 class EraserVersion(Base):
     __tablename__ = "eraser_versions"
     __table_args__ = (

@@ -33,6 +33,13 @@ def teach(**body: Any) -> Send:
     return lambda client: client.post("/erasers", json={"concept": "cat", **body})
 
 
+def keyed(key: str | bytes, path: str = "/generate") -> Send:
+    body = {"prompt": "a church"} if path == "/generate" else {"concept": "cat"}
+    return lambda client: client.post(
+        path, json=body, headers={b"idempotency-key": key if isinstance(key, bytes) else key.encode()}
+    )
+
+
 PAIR = {"positive": "a cat", "negative": "a dog"}
 REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("not_found", None, lambda client: client.get("/nowhere")),
@@ -76,6 +83,11 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("unknown_field", "erase[0].gamma", post(erase=[{"concept": "church", "gamma": 2}])),
     ("unknown_field", "webhook", teach(webhook="x")),
     ("unknown_field", "force", lambda client: client.post("/erasers/church/1/activate", json={"force": True})),
+    ("invalid_idempotency_key", "Idempotency-Key", keyed("")),
+    ("invalid_idempotency_key", "Idempotency-Key", keyed("k" * 256)),
+    ("invalid_idempotency_key", "Idempotency-Key", keyed("two words")),
+    ("invalid_idempotency_key", "Idempotency-Key", keyed("schl\u00fcssel".encode())),
+    ("invalid_idempotency_key", "Idempotency-Key", keyed("k" * 256, path="/erasers")),
     ("invalid_text", "prompt", post(prompt="a\x00church")),
     ("invalid_text", "prompt", post(prompt="a \u202echurch")),
     ("invalid_text", "prompt", post_raw('{"prompt": "a \\ud800 church"}')),
@@ -208,6 +220,12 @@ def test_not_finished_and_states_that_do_not_allow_it(client: TestClient, hand: 
     assert "erased_rate is 0.947 of origin" in message
     gateway_of(client).store.delete(f"videos/{accepted['id']}")
     check(client.get(accepted["links"]["video"]), "artifact_unavailable")
+
+
+def test_a_key_of_another_request(client: TestClient) -> None:
+    headers = {"Idempotency-Key": "k"}
+    assert client.post("/generate", json={"prompt": "a"}, headers=headers).status_code == 202
+    check(client.post("/generate", json={"prompt": "b"}, headers=headers), "idempotency_key_reused", "Idempotency-Key")
 
 
 def test_not_ready_says_what_is_missing(shared: TestClient) -> None:
