@@ -5,6 +5,8 @@ from __future__ import annotations
 from service.auth import Caller
 from service.errors import MissingError
 from service.gateway import Gateway
+from service.schemas.base import Progress
+from service.states import TERMINAL
 from service.store import jobs
 from service.store.models import Job
 
@@ -16,3 +18,15 @@ def owned_generation(gateway: Gateway, caller: Caller, generation_id: str) -> Jo
         if job is not None and caller.sees_key in (None, job.key_id):
             return job
     raise MissingError("not_found", f"no generation {generation_id[:80]!a}")
+
+
+def current_generation(gateway: Gateway, caller: Caller, generation_id: str) -> tuple[Job, Progress | None]:
+    """As it is now: Redis and the store are asked what became of an unfinished one. Progress while it runs."""
+    job = owned_generation(gateway, caller, generation_id)
+    if job.status not in TERMINAL:
+        job = gateway.sweep.observe(job)
+    return job, progress_of(gateway, job)
+
+
+def progress_of(gateway: Gateway, job: Job) -> Progress | None:
+    return gateway.flight.progress(job.id) if job.status == "running" else None

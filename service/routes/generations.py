@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 
 from service import views, withdraw
 from service.accept import accept_generation, plan_generation
+from service.delivery import video_response
 from service.deps import CallerDep, GatewayDep, IdempotencyKeyHeader
-from service.errors import StateError, UnavailableError
+from service.errors import StateError
 from service.handlers import responses
 from service.idempotency import Claim, accept_once
-from service.owned import owned_generation
+from service.owned import current_generation, owned_generation
 from service.schemas.base import Cursor, Limit, Page
 from service.schemas.generations import GenerateRequest, Generation, Plan
-from service.states import TERMINAL, JobStatus
+from service.states import JobStatus
 from service.store import jobs
-from workers.artifacts import ArtifactMissing
-from workers.contract import Receipt, video_key
+from workers.contract import Receipt
 
 router = APIRouter(tags=["generations"], responses=responses("unauthorized", "invalid_request", "database_unavailable"))
 
@@ -71,7 +71,7 @@ def list_generations(
 ) -> Page[Generation]:
     """Those of the caller's key; an operator sees all."""
     with gateway.database.read() as session:
-        found = jobs.page(session, kind="generate", key_id=caller.sees_key, status=status, before=cursor, limit=limit + 1)
+        found = jobs.page(session, kind="generate", key_id=caller.sees_key, status=status, after=cursor, limit=limit + 1)
     shown = found[:limit]
     next_cursor = shown[-1].id if len(found) > limit else None
     return Page[Generation](data=[views.generation(job) for job in shown], next_cursor=next_cursor)
@@ -79,10 +79,7 @@ def list_generations(
 
 @router.get("/generations/{id}", responses=responses("not_found"), summary="One generation")
 def get_generation(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # noqa: A002
-    job = owned_generation(gateway, caller, id)
-    if job.status not in TERMINAL:
-        job = gateway.sweep.observe(job)
-    return views.generation(job, gateway.flight.progress(job.id) if job.status == "running" else None)
+    return views.generation(*current_generation(gateway, caller, id))
 
 
 @router.get(
@@ -96,18 +93,7 @@ def get_generation(id: str, gateway: GatewayDep, caller: CallerDep) -> Generatio
     summary="The video",
 )
 def get_video(id: str, gateway: GatewayDep, caller: CallerDep) -> Response:  # noqa: A002
-    job = owned_generation(gateway, caller, id)
-    if job.status != "succeeded":
-        raise StateError("not_finished", f"there is no video: generation {id} is {job.status}")
-    key = video_key(job.id, job.attempt)
-    headers = {"cache-control": "private, max-age=31536000, immutable", "content-disposition": f'inline; filename="{id}.mp4"'}
-    path = gateway.store.local_path(key)
-    if path is not None:
-        return FileResponse(path, media_type="video/mp4", headers=headers)
-    try:
-        return Response(gateway.store.get(key), media_type="video/mp4", headers=headers)
-    except ArtifactMissing:
-        raise UnavailableError("artifact_unavailable", f"the video of generation {id} is not in the store any more") from None
+    return video_response(gateway.store, owned_generation(gateway, caller, id))
 
 
 @router.get("/generations/{id}/receipt", responses=responses("not_found", "not_finished"), summary="What was applied")

@@ -6,7 +6,8 @@ from fastapi import APIRouter
 
 from service.deps import CallerDep, GatewayDep
 from service.handlers import responses
-from service.schemas.models import Model, Models
+from service.schemas.models import Models
+from service.served import served_models
 
 router = APIRouter(tags=["models"], responses=responses("unauthorized", "database_unavailable"))
 
@@ -14,14 +15,4 @@ router = APIRouter(tags=["models"], responses=responses("unauthorized", "databas
 @router.get("/models", summary="Models, their limits and defaults")
 def list_models(gateway: GatewayDep, caller: CallerDep) -> Models:
     """Requests must fit these numbers. A model whose workers are away still accepts requests; they wait."""
-    alive = {worker.model for worker in gateway.flight.workers() if worker.kind == "generate" and worker.state != "loading"}
-    return Models(
-        data=[
-            Model(
-                **card.model_dump(exclude={"schema_version"}),
-                default=card.id == gateway.catalogue.default_model,
-                ready=card.id in alive,
-            )
-            for card in gateway.catalogue.cards()
-        ]
-    )
+    return Models(data=served_models(gateway))

@@ -86,15 +86,8 @@ def _metadata(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-class GenerateRequest(RequestBody):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"prompt": "a parachute over a beach", "erase": ["parachute"], "seed": 7},
-                {"prompt": "a church and a springer dog", "erase": [{"concept": "church", "strength": 1.5}], "num_frames": 9},
-            ]
-        }
-    )
+class PromptRequest(RequestBody):
+    """What is asked for, but for the shape of the video, which every dialect says in its own words."""
 
     prompt: Annotated[Text, AfterValidator(_prompt)]
     erase: Annotated[
@@ -106,15 +99,27 @@ class GenerateRequest(RequestBody):
     model: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = Field(
         default=None, description="default: the model this installation is configured with; `GET /models` lists them"
     )
-    width: int | None = Field(default=None, description="pixels; default the model's")
-    height: int | None = Field(default=None, description="pixels; default the model's")
-    num_frames: int | None = None
     num_inference_steps: int | None = None
     guidance_scale: float | None = Field(default=None, ge=0, le=50)
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="default: drawn, and told in the response")
     metadata: Annotated[dict[Text, Text], AfterValidator(_metadata)] = Field(
         default={}, description="up to 16 pairs of strings, kept with the generation and given back"
     )
+
+
+class GenerateRequest(PromptRequest):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"prompt": "a parachute over a beach", "erase": ["parachute"], "seed": 7},
+                {"prompt": "a church and a springer dog", "erase": [{"concept": "church", "strength": 1.5}], "num_frames": 9},
+            ]
+        }
+    )
+
+    width: int | None = Field(default=None, description="pixels; default the model's")
+    height: int | None = Field(default=None, description="pixels; default the model's")
+    num_frames: int | None = None
 
 
 class AppliedEraser(ResponseBody):

@@ -55,16 +55,24 @@ def get_many(session: Session, job_ids: Sequence[str]) -> Sequence[Job]:
 
 
 def page(
-    session: Session, *, kind: WorkerKind, key_id: str | None, status: JobStatus | None, before: str | None, limit: int
+    session: Session,
+    *,
+    kind: WorkerKind,
+    key_id: str | None,
+    status: JobStatus | None = None,
+    after: str | None,
+    limit: int,
+    oldest_first: bool = False,
 ) -> Sequence[Job]:
-    """Newest first, older than the id `before`; of one key, or of all."""
-    statement = select(Job).where(Job.kind == kind, Job.deleted_at.is_(None)).order_by(Job.id.desc()).limit(limit)
+    """Newest first, or oldest first; those that follow the id `after` in that order; of one key, or of all."""
+    order = Job.id.asc() if oldest_first else Job.id.desc()
+    statement = select(Job).where(Job.kind == kind, Job.deleted_at.is_(None)).order_by(order).limit(limit)
     if key_id is not None:
         statement = statement.where(Job.key_id == key_id)
     if status is not None:
         statement = statement.where(Job.status == status)
-    if before is not None:
-        statement = statement.where(Job.id < before)
+    if after is not None:
+        statement = statement.where(Job.id > after if oldest_first else Job.id < after)
     return session.scalars(statement).all()
 
 
