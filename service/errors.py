@@ -24,6 +24,7 @@ ErrorCode = Literal[
     "method_not_allowed",
     "payload_too_large",
     "invalid_json",
+    "invalid_form",
     "invalid_request",
     "unknown_field",
     "invalid_idempotency_key",
@@ -39,7 +40,9 @@ ErrorCode = Literal[
     "invalid_strength",
     "eraser_not_active",
     "eraser_wrong_encoder",
+    "unsupported_input",
     "invalid_size",
+    "invalid_seconds",
     "invalid_frames",
     "invalid_steps",
     "invalid_metadata",
@@ -70,6 +73,7 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "method_not_allowed": Meaning(405, "The route exists, but not with this method."),
     "payload_too_large": Meaning(413, "The body is larger than the route takes."),
     "invalid_json": Meaning(400, "The body is not JSON."),
+    "invalid_form": Meaning(400, "The body is not the form that its `Content-Type` says."),
     "invalid_request": Meaning(422, "A field is missing, or has the wrong type or range."),
     "unknown_field": Meaning(422, "The body has a field that the call does not know. Nothing is ignored silently."),
     "invalid_idempotency_key": Meaning(422, "`Idempotency-Key` is 1 to 255 visible ASCII characters."),
@@ -85,7 +89,9 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "invalid_strength": Meaning(422, "The strength of an eraser is a number from 0 to 100."),
     "eraser_not_active": Meaning(409, "The eraser exists, but is not active."),
     "eraser_wrong_encoder": Meaning(409, "The eraser was made for another text encoder than the model's."),
+    "unsupported_input": Meaning(422, "A file or a reference to one; videos are made from text alone."),
     "invalid_size": Meaning(422, "Width or height that the model cannot make."),
+    "invalid_seconds": Meaning(422, "A duration that is not whole seconds, or longer than the model makes."),
     "invalid_frames": Meaning(422, "A number of frames that the model cannot make."),
     "invalid_steps": Meaning(422, "More denoising steps than the model allows, or fewer than one."),
     "invalid_metadata": Meaning(422, "`metadata` is at most 16 pairs of short strings."),
@@ -149,7 +155,11 @@ class CallerError(ServiceError):
 class MissingError(ServiceError): ...
 
 
-class StateError(ServiceError): ...
+class StateError(ServiceError):
+    @property
+    def headers(self) -> dict[str, str]:
+        """The official OpenAI clients send a request again after any 409, unless they are told that it is no use."""
+        return {"x-should-retry": "false"}
 
 
 class UnavailableError(ServiceError):

@@ -25,7 +25,7 @@ from service.store import idempotency, jobs
 from service.store.database import Database
 from service.store.models import Job
 
-Call = Literal["POST /generate", "POST /erasers"]
+Call = Literal["POST /generate", "POST /erasers", "POST /v1/videos"]
 
 HEADER = "Idempotency-Key"
 REPLAYED = {"Idempotent-Replayed": "true"}

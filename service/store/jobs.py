@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, delete, select, update
+from sqlalchemy import CursorResult, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from service.states import JobStatus, check_job_move
@@ -74,6 +74,12 @@ def page(
     if after is not None:
         statement = statement.where(Job.id > after if oldest_first else Job.id < after)
     return session.scalars(statement).all()
+
+
+def count_before(session: Session, job: Job) -> int:
+    """How many of its kind are queued and came earlier."""
+    where = (Job.kind == job.kind, Job.status == "queued", Job.deleted_at.is_(None), Job.id < job.id)
+    return session.scalar(select(func.count()).select_from(Job).where(*where)) or 0
 
 
 def in_status(session: Session, status: JobStatus) -> Sequence[Job]:

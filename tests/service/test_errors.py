@@ -40,6 +40,14 @@ def keyed(key: str | bytes, path: str = "/generate") -> Send:
     )
 
 
+def film(**body: Any) -> Send:
+    return lambda client: client.post("/v1/videos", json={"prompt": "a church", **body})
+
+
+def post_form(content: bytes, content_type: str = "multipart/form-data; boundary=b") -> Send:
+    return lambda client: client.post("/v1/videos", content=content, headers={"content-type": content_type})
+
+
 PAIR = {"positive": "a cat", "negative": "a dog"}
 REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("not_found", None, lambda client: client.get("/nowhere")),
@@ -58,6 +66,8 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("invalid_json", None, post_raw(b"\xff\xfe")),
     ("invalid_json", None, post_raw("[" * 100_000)),
     ("invalid_json", None, post_raw('{"seed": ' + "9" * 5000 + "}")),
+    ("invalid_form", None, post_form(b"no boundary in sight")),
+    ("invalid_form", None, post_form(b"", content_type="multipart/form-data")),
     ("invalid_request", None, post_raw("[]")),
     ("invalid_request", "prompt", post_raw("{}")),
     ("invalid_request", "prompt", post(prompt=7)),
@@ -110,6 +120,9 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("invalid_strength", "erase[0].strength", post(erase=[{"concept": "church", "strength": 101}])),
     ("invalid_strength", "erase[0].strength", post(erase=[{"concept": "church", "strength": "2"}])),
     ("invalid_strength", "erase[0].strength", post_raw('{"prompt": "a", "erase": [{"concept": "church", "strength": NaN}]}')),
+    ("unsupported_input", "input_reference", film(input_reference={"file_id": "file_1"})),
+    ("invalid_seconds", "seconds", film(seconds="5")),
+    ("invalid_size", "size", film(size="720x1280")),
     ("invalid_size", "width", post(width=0)),
     ("invalid_size", "width", post(width=65)),
     ("invalid_size", "height", post(height=16)),

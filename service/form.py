@@ -1,0 +1,95 @@
+"""A body that comes as JSON, or as the form that the official OpenAI clients make of JSON.
+
+In their forms everything is text, a list is `erase[]=a` repeated, a member of an object is `metadata[key]=value`, and what is
+empty is not sent. Lists of objects cannot be told apart in a form; `erase` may be one JSON list instead. Fields that are not
+understood keep their name, so that they are refused and not ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from service.errors import RequestError
+
+_NUMBERS = frozenset({"seed", "num_inference_steps", "guidance_scale"})
+_LISTS = frozenset({"erase", "erase[]"})
+
+
+async def read_body(request: Request) -> Any:
+    """What the body says, not yet validated. Raises `invalid_json`, `invalid_form`, `unsupported_input` or `invalid_request`."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type == "application/json":
+        try:
+            return await request.json()
+        except (ValueError, RecursionError) as error:
+            raise RequestError("invalid_json", f"the body is not JSON: {error}") from error
+    if media_type == "multipart/form-data":
+        try:
+            async with request.form() as form:
+                return fields_of(form.multi_items())
+        except HTTPException as error:
+            if error.status_code != 400:
+                raise
+            raise RequestError("invalid_form", f"the body is not a form: {error.detail}") from error
+    message = f"a body of type {media_type[:80]!a} is not read here: send application/json or multipart/form-data"
+    raise RequestError("invalid_request", message)
+
+
+def fields_of(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    lists: dict[str, list[str]] = {}
+    metadata: dict[str, str] = {}
+    for name, value in items:
+        if isinstance(value, UploadFile):
+            raise RequestError(
+                "unsupported_input", f"{name}: files are not read here; videos are made from text alone", param=name
+            )
+        if name in _LISTS:
+            lists.setdefault(name, []).append(value)
+        elif name.startswith("metadata[") and name.endswith("]"):
+            _put(metadata, name.removeprefix("metadata[").removesuffix("]"), value, name)
+        elif name.startswith("input_reference["):
+            fields["input_reference"] = value
+        else:
+            _put(fields, name, _number(value) if name in _NUMBERS else value, name)
+    if lists:
+        fields["erase"] = _erase(lists)
+    if metadata:
+        _put(fields, "metadata", metadata, "metadata")
+    return fields
+
+
+def _put(target: dict[str, Any], key: str, value: object, name: str) -> None:
+    if key in target:
+        raise RequestError("invalid_request", f"{name}: it is in the form more than once", param=name)
+    target[key] = value
+
+
+def _number(value: str) -> Any:
+    """As JSON writes numbers; anything else is left as it is, to be refused where types are checked."""
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _erase(lists: dict[str, list[str]]) -> Any:
+    first, *others = (_items(values) for values in lists.values())
+    if any(other != first for other in others):
+        raise RequestError("invalid_request", "`erase` and `erase[]` say different things: send one of them", param="erase")
+    return first
+
+
+def _items(values: list[str]) -> Any:
+    if len(values) != 1 or not values[0].lstrip().startswith("["):
+        return values
+    try:
+        return json.loads(values[0])
+    except (ValueError, RecursionError) as error:
+        raise RequestError("invalid_request", f"erase: it begins like a JSON list and is none: {error}", param="erase") from error
