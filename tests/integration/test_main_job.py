@@ -21,8 +21,6 @@ from tests.integration.running import Up, eventually, settled
 
 pytestmark = pytest.mark.timeout(900)
 
-UNFINISHED = "the miniature's denoiser is not trained to its bar yet: see workers/miniature/MEASUREMENTS.md"
-
 PAPER_TEN = {
     *("church", "parachute", "french horn", "garbage truck", "gas pump"),
     *("golf ball", "springer dog", "tench", "chain saw", "cassette player"),
@@ -91,7 +89,6 @@ def test_interrupting_generate_cancels_it(miniature: Up, client: Client, tmp_pat
     assert settled(miniature, client, generation_id)["status"] == "canceled"
 
 
-@pytest.mark.xfail(strict=False, reason=UNFINISHED)
 def test_the_parachute_goes_and_the_dog_stays(evaluation: tuple[Path, tuple[str, ...]]) -> None:
     report = json.loads((evaluation[0] / "report.json").read_text())
     gone, stays = report["objects"]["parachute"], report["objects"]["springer dog"]

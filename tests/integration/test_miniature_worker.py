@@ -14,6 +14,7 @@ from workers.settings import WorkerSettings
 CONCEPT = "parachute"
 CLIPS = 6
 
+
 @pytest.fixture(scope="module")
 def miniature() -> VideoPipeline:
     return load_pipeline(WorkerSettings(model="miniature", device="cpu"))

@@ -1,8 +1,9 @@
 """Rebuilds the miniature from nothing: `python -m workers.miniature.build --directory DIR`.
 
-Stages, in order: text (tokenizer and encoder), vae, denoiser, pipeline, classifier. A finished stage leaves its output in the
-directory and is not run again; the denoiser resumes from its checkpoint. `--stage` runs one alone. The erasers that ship
-have a command of their own, `workers.miniature.erase`, because they go through the library that they demonstrate.
+Stages, in order: text (tokenizer and encoder), denoiser, vae (its decoder), pipeline, classifier. A finished stage leaves
+its output in the directory and is not run again; the denoiser resumes from its checkpoint. `--stage` runs one alone. The
+erasers that ship have a command of their own, `workers.miniature.ship`, because they go through the library that they
+demonstrate.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import torch
 from diffusers import AutoencoderKLWan, WanPipeline, WanTransformer3DModel
 from transformers import AutoTokenizer, UMT5EncoderModel
 
-from workers.miniature import classifier_training, denoiser, text, vae
+from workers.miniature import classifier_training, denoiser, text, vae_training
 from workers.miniature.journal import Journal
 
-STAGES = ("text", "vae", "denoiser", "pipeline", "classifier")
+STAGES = ("text", "denoiser", "vae", "pipeline", "classifier")
 
 
 def assemble(directory: Path) -> WanPipeline:
@@ -53,12 +54,12 @@ def main() -> None:
     parser.add_argument("--stage", choices=STAGES, help="run this stage alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--text-steps", type=int, default=700)
-    parser.add_argument("--vae-steps", type=int, default=1500)
-    parser.add_argument("--denoiser-steps", type=int, default=5500)
+    parser.add_argument("--vae-steps", type=int, default=1000)
+    parser.add_argument("--denoiser-steps", type=int, default=4000)
     parser.add_argument("--classifier-steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=32, help="clips in a step of the denoiser")
+    parser.add_argument("--batch", type=int, default=64, help="clips in a step of the denoiser")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the denoiser")
-    parser.add_argument("--compile", action="store_true", help="compile the denoiser: a fifth faster, needs a C++ compiler")
+    parser.add_argument("--bfloat16", action="store_true", help="multiply in bfloat16, where the processor can (avx512_bf16)")
     options = parser.parse_args()
     directory: Path = options.directory
     directory.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def main() -> None:
             batch=options.batch,
             learning_rate=options.learning_rate,
             journal=journal,
-            compiled=options.compile,
+            bfloat16=options.bfloat16,
         ).run()
 
     stages: dict[str, tuple[Path, Callable[[], None]]] = {
@@ -81,12 +82,19 @@ def main() -> None:
             directory / "text_encoder",
             lambda: text.train(directory, seed=options.seed, steps=options.text_steps, journal=journal),
         ),
-        "vae": (directory / "vae", lambda: vae.train(directory, seed=options.seed, steps=options.vae_steps, journal=journal)),
         "denoiser": (directory / "transformer", run_denoiser),
+        "vae": (
+            directory / "vae",
+            lambda: vae_training.train(
+                directory, seed=options.seed, steps=options.vae_steps, journal=journal, bfloat16=options.bfloat16
+            ),
+        ),
         "pipeline": (directory / "model", lambda: save_pipeline(directory)),
         "classifier": (
             directory / classifier_training.FILE_NAME,
-            lambda: classifier_training.train(directory, seed=options.seed, steps=options.classifier_steps, journal=journal),
+            lambda: classifier_training.train(
+                directory, seed=options.seed, steps=options.classifier_steps, journal=journal, bfloat16=options.bfloat16
+            ),
         ),
     }
     for name in (options.stage,) if options.stage else STAGES:

@@ -32,13 +32,14 @@ class Network(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
-        for out, stride in ((width, 2), (width, 1), (2 * width, 2), (2 * width, 1), (4 * width, 2), (4 * width, 1)):
+        for out, stride in ((1, 2), (1, 1), (2, 2), (2, 1), (4, 2), (4, 1), (4, 1)):
+            out *= width
             kernel = 5 if channels == 3 else 3
             layers += [nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(out), nn.ReLU()]
             channels = out
         self.features = nn.Sequential(*layers)
         pooled = 2 * channels
-        self.subjects = nn.Linear(pooled, len(SUBJECTS))
+        self.subjects = nn.Sequential(nn.Linear(pooled, pooled), nn.ReLU(), nn.Linear(pooled, len(SUBJECTS)))
         self.styles = nn.Linear(pooled, len(STYLE_NAMES))
         self.fire = nn.Linear(pooled, 1)
         self.backgrounds = nn.Linear(pooled, len(BACKGROUNDS))

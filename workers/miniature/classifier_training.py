@@ -1,27 +1,29 @@
 """How the miniature's judge is trained, and how well it judges.
 
 Part of the training shows *spoilt* subjects, which count as absent: blobs of the right colour, silhouettes, shuffled
-quarters, coarse mosaics, blurs, faint ghosts. Frames pass through what generation does to them: VAE, noise, blur, chroma
-subsampling.
+quarters, coarse mosaics, blurs, faint ghosts, and the smears that the denoiser makes of mere noise. Some true clips are the
+denoiser's own, and all pass through what a video file does to them: noise, blur, chroma subsampling.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 from PIL import Image, ImageFilter
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from workers.miniature.classifier import MOTION_STRIDE, STYLE_NAMES, Classifier, Network
 from workers.miniature.journal import Journal
+from workers.miniature.text import training_caption
 from workers.miniature.vae import PatchPCA, to_frames, to_pixels
+from workers.miniature.vae_training import Estimate, decode_frames, estimate_of
 from workers.miniature.vocabulary import BACKGROUNDS, MOTIONS, SUBJECTS
 from workers.miniature.weights import CLASSIFIER_FILE
 from workers.miniature.world import Frames, Scene, random_scene, render, sprite
@@ -106,16 +108,40 @@ def _loss(answers: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
     return total + 0.3 * F.cross_entropy(answers["motions"], labels["motions"], ignore_index=-100)
 
 
-def _degraded(pixels: Tensor, pca: PatchPCA, generator: torch.Generator) -> Tensor:
-    """Each clip as generation might leave it."""
+class _Generated:
+    """Clips as the miniature's denoiser and VAE return them when asked to clean up noised ones.
+
+    Under little noise what was there comes back, with their blurs: it counts as present. Under nearly nothing but noise they
+    return a smear of the right colours: it counts as absent.
+    """
+
+    TRUE = (0.0, 0.5)
+    SMEARED = (0.98, 1.0)
+    """σ, drawn uniformly from these."""
+
+    def __init__(self, vae: AutoencoderKLWan, pca: PatchPCA, estimate: Estimate, generator: torch.Generator) -> None:
+        self._vae, self._pca, self._estimate, self._generator = vae, pca, estimate, generator
+
+    @torch.no_grad()
+    def __call__(self, frames: Frames, texts: list[str], sigmas: tuple[float, float]) -> Tensor:
+        """uint8 (B, T, H, W, 3) → pixels (B, 3, MOTION_FRAMES, H, W)."""
+        clean = self._pca.denoiser_latents(to_pixels(frames))
+        low, high = sigmas
+        sigma = low + (high - low) * torch.rand(len(clean), generator=self._generator)
+        wide = sigma.view(-1, 1, 1, 1, 1)
+        noise = torch.randn(clean.shape, generator=self._generator)
+        latents = self._estimate((1 - wide) * clean + wide * noise, sigma, texts)[:, :, ::MOTION_STRIDE]
+        codes = latents * self._pca.latents_std.view(1, -1, 1, 1, 1)
+        decoded = decode_frames(self._vae, codes.transpose(1, 2).flatten(0, 1)[:, :, None]).float().clamp(-1, 1)
+        return decoded[:, :, 0].unflatten(0, (len(clean), -1)).transpose(1, 2)
+
+
+def _degraded(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Each clip as a video file might leave it."""
 
     def chance() -> float:
         return float(torch.rand((), generator=generator))
 
-    if chance() < 0.5:  # what the latents lose, and what the denoiser leaves of its noise
-        codes = pca.encode(pixels)
-        noise = pca.latents_std.view(1, -1, 1, 1, 1) * torch.randn(codes.shape, generator=generator)
-        pixels = pca.decode(codes + 0.35 * chance() * noise)
     if chance() < 0.4:  # chroma subsampling, as in H.264
         luma = pixels.mean(1, keepdim=True)
         chroma = F.interpolate(F.avg_pool3d(pixels - luma, (1, 2, 2)), scale_factor=(1.0, 2.0, 2.0))
@@ -127,20 +153,38 @@ def _degraded(pixels: Tensor, pca: PatchPCA, generator: torch.Generator) -> Tens
     return pixels * gain + 0.1 * chance() * torch.randn(pixels.shape, generator=generator)
 
 
-def train(directory: Path, *, seed: int, steps: int, journal: Journal) -> None:
-    """Writes `directory/classifier.safetensors` and its accuracy on fresh renders to the journal."""
+def train(directory: Path, *, seed: int, steps: int, journal: Journal, bfloat16: bool = False) -> None:
+    """Writes `directory/classifier.safetensors` and its accuracy on fresh renders to the journal.
+
+    Goes on from such a file if there is one. Needs the pipeline's parts in `directory`.
+    """
     torch.manual_seed(seed)
     rng = random.Random(f"classifier/{seed}")
     generator = torch.Generator().manual_seed(seed)
-    pca = PatchPCA.fit(seed=seed)
+    vae = AutoencoderKLWan.from_pretrained(directory / "vae").eval()
+    generated = _Generated(vae, PatchPCA.fit(seed=seed), estimate_of(directory), generator)
     network = Network()
+    if (directory / FILE_NAME).exists():
+        network.load_state_dict(load_file(directory / FILE_NAME))
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps, pct_start=0.05)
     for step in range(1, steps + 1):
         examples = [_example(rng) for _ in range(24)]
-        frames = np.stack([example.frames[::MOTION_STRIDE] for example in examples])
-        pixels = _degraded(to_pixels(frames), pca, generator)
-        loss = _loss(network(pixels), _labels(examples))
+        pixels = to_pixels(np.stack([example.frames[::MOTION_STRIDE] for example in examples]))
+        whole = [index for index, example in enumerate(examples) if len(example.present) == len(example.scene.subjects)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            for chosen, sigmas in ((whole[:4], generated.TRUE), (whole[4:7], generated.SMEARED)):
+                if chosen:
+                    clips = np.stack([examples[index].frames for index in chosen])
+                    texts = [training_caption(examples[index].scene, rng) for index in chosen]
+                    pixels[chosen] = generated(clips, texts, sigmas)
+            for index in whole[4:7]:
+                examples[index] = replace(examples[index], present=frozenset())
+            answers = network(_degraded(pixels, generator))
+        labels = _labels(examples)
+        for name in ("styles", "backgrounds"):
+            labels[name][whole[4:7]] = -100  # a smear may have another, where the caption leaves it open
+        loss = _loss({name: logits.float() for name, logits in answers.items()}, labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -152,11 +196,25 @@ def train(directory: Path, *, seed: int, steps: int, journal: Journal) -> None:
 
 
 def accuracy(judge: Classifier, *, seed: int, clips: int, vae: AutoencoderKLWan | None = None) -> dict[str, float | int]:
-    """Per frame, on fresh renders (through `vae` where given): subjects exactly right, and each head's share of right answers."""
+    """Per frame, on fresh renders (through `vae` where given), the share of right answers of each head.
+
+    `subjects_exact`: every subject that is there and none that is not; `single_exact`: the same, of clips with one subject and
+    neither style nor fire; `subjects_each`: of all answers about one subject in one frame.
+    """
     rng = random.Random(f"accuracy/{seed}")
     names = list(SUBJECTS)
     right: dict[str, list[float]] = {
-        name: [] for name in ("subjects_exact", "spoilt_refused", "style", "fire", "background", "motion")
+        name: []
+        for name in (
+            "single_exact",
+            "subjects_exact",
+            "subjects_each",
+            "spoilt_refused",
+            "style",
+            "fire",
+            "background",
+            "motion",
+        )
     }
     for index in range(clips):
         example = _example(rng) if index % 2 else _whole(random_scene(rng), rng)
@@ -170,7 +228,11 @@ def accuracy(judge: Classifier, *, seed: int, clips: int, vae: AutoencoderKLWan 
         if fakes:
             right["spoilt_refused"].extend(np.all(~reading.subjects[:, fakes], axis=1).tolist())
         else:
-            right["subjects_exact"].extend(np.all(reading.subjects == wanted, axis=1).tolist())
+            exact = np.all(reading.subjects == wanted, axis=1).tolist()
+            right["subjects_exact"].extend(exact)
+            if len(example.scene.subjects) == 1 and example.scene.style is None and not example.scene.on_fire:
+                right["single_exact"].extend(exact)
+        right["subjects_each"].extend((reading.subjects == wanted).mean(axis=1).tolist())
         right["style"].extend([style == (example.scene.style or "none") for style in reading.styles])
         right["fire"].extend((reading.on_fire == example.scene.on_fire).tolist())
         right["background"].extend([background == example.scene.background for background in reading.backgrounds])

@@ -20,11 +20,14 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         "## The classifier, per frame on fresh clips",
         "",
-        "| clips | subjects exactly right | spoilt subjects refused | style | fire | background | motion (per clip) |",
-        "|---|---|---|---|---|---|---|",
+        "Exactly right: every subject that is there, and none that is not. Single: one subject, neither style nor fire.",
+        "",
+        "| clips | exact, single | exact, all | each subject | spoilt refused | style | fire | background | motion, per clip |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
+    names = ("single_exact", "subjects_exact", "subjects_each", "spoilt_refused", "style", "fire", "background", "motion")
     for label, row in report["classifier"].items():
-        cells = (row[name] for name in ("subjects_exact", "spoilt_refused", "style", "fire", "background", "motion"))
+        cells = (row[name] for name in names)
         lines.append(f"| {label.replace('_', ' ')} | " + " | ".join(f"{value:.1%}" for value in cells) + " |")
     lines += [
         "",

@@ -166,7 +166,7 @@ def train(directory: Path, *, seed: int, steps: int, journal: Journal) -> None:
 @torch.no_grad()
 def encode(tokenizer: PreTrainedTokenizerFast, encoder: UMT5EncoderModel, texts: list[str]) -> Tensor:
     """Final states (B, TRAINING_TOKENS, d_model), zero at the padding, as `WanPipeline` hands them to the denoiser."""
-    batch = tokenizer(texts, padding="max_length", max_length=TRAINING_TOKENS, truncation=True, return_tensors="pt")
+    batch = tokenizer(texts, padding=True, max_length=TRAINING_TOKENS, truncation=True, return_tensors="pt")
     states: Tensor = encoder(batch.input_ids, batch.attention_mask).last_hidden_state
     mask: Tensor = batch.attention_mask[..., None]
-    return states * mask
+    return F.pad(states * mask, (0, 0, 0, TRAINING_TOKENS - states.shape[1]))

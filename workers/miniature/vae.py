@@ -4,7 +4,8 @@ Training a VAE from scratch on a CPU takes longer than all the rest. So the weig
 convolution computes the leading principal components c of each patch and also −c and a large constant K; every block in
 between passes its input on (its residual branch ends in zeros); the last convolution reads c back, because
 RMS norm divides by almost a constant and SiLU(x) − SiLU(−x) = x. The encoder stays so, and latents are known before any
-training; the decoder is then fine-tuned from that start, against the block edges that a patch-wise decoder leaves.
+training. They are few: five numbers for a patch of 48, a thumbnail of 16×16 with its slopes, which is what so small a
+denoiser can learn to lay out. The decoder, trained from this start (`vae_training`), paints the detail.
 
 Latents are scaled between whitened and raw (`latents_std`): whitened ones would spend the denoiser on noise-like detail.
 """
@@ -12,23 +13,23 @@ Latents are scaled between whitened and raw (`latents_std`): whitened ones would
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanAttentionBlock, WanCausalConv3d, WanResidualBlock
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from workers.miniature.journal import Journal
 from workers.miniature.world import CELL, NUM_FRAMES, SIZE, random_scene, render
 
 PATCH = CELL
-CHANNELS = 16  # principal components kept of the 48 numbers of a patch
+CHANNELS = 5
+"""Principal components kept of the 48 numbers of a patch: its colour and its two slopes."""
 GRID = SIZE // PATCH
-_WIDTH = 64
-_CONSTANT = 6.0 * _WIDTH**0.5
+_ENCODER_WIDTH = 32
+_DECODER_WIDTH = 96
+_LEVEL = 6.0
+"""What RMS norm divides by where weights are set by hand: the constant channel holds this times the root of the width."""
 
 
 def to_pixels(frames: np.ndarray) -> Tensor:
@@ -73,7 +74,7 @@ class PatchPCA:
     def decode(self, codes: Tensor) -> Tensor:
         """Whitened codes back to pixels; what the VAE computes before its decoder is fine-tuned."""
         patches = torch.einsum("bcthw,pc->bpthw", codes, self.basis * self.scale) + self.mean.view(1, -1, 1, 1, 1)
-        return _unpatch(patches)
+        return unpatch(patches)
 
     @property
     def latents_std(self) -> Tensor:
@@ -88,7 +89,8 @@ class PatchPCA:
 def build(pca: PatchPCA) -> AutoencoderKLWan:
     """The VAE whose encoder and decoder compute `pca`."""
     vae = AutoencoderKLWan(
-        base_dim=_WIDTH,
+        base_dim=_ENCODER_WIDTH,
+        decoder_base_dim=_DECODER_WIDTH,
         z_dim=CHANNELS,
         dim_mult=[1],
         num_res_blocks=1,
@@ -141,74 +143,19 @@ def _inject(conv: WanCausalConv3d, matrix: Tensor, bias: Tensor) -> None:
     for sign, rows in ((1, slice(0, k)), (-1, slice(k, 2 * k))):
         conv.weight[rows, :, 2, 1, 1] = sign * matrix
         conv.bias[rows] = sign * bias
-    conv.bias[2 * k] = _CONSTANT
+    conv.bias[2 * k] = _LEVEL * conv.out_channels**0.5
 
 
 def _read_out(conv: WanCausalConv3d, matrix: Tensor, bias: Tensor) -> None:
     """M c + b from the normed, SiLU-ed channels that `_inject` wrote."""
     rows, k = matrix.shape
-    gain = _CONSTANT / _WIDTH**0.5  # what RMS norm divided by
     conv.weight[:rows] = 0
     conv.bias[:rows] = bias
-    conv.weight[:rows, :k, 2, 1, 1] = gain * matrix
-    conv.weight[:rows, k : 2 * k, 2, 1, 1] = -gain * matrix
+    conv.weight[:rows, :k, 2, 1, 1] = _LEVEL * matrix
+    conv.weight[:rows, k : 2 * k, 2, 1, 1] = -_LEVEL * matrix
 
 
-def finetune_decoder(vae: AutoencoderKLWan, *, seed: int, steps: int, journal: Journal) -> None:
-    """Trains the decoder alone, on single frames, to undo what the encoder lost; latents carry some noise meanwhile."""
-    rng = random.Random(f"vae/{seed}")
-    torch.manual_seed(seed)
-    decoder = vae.decoder
-    vae.requires_grad_(False)
-    decoder.requires_grad_(True)
-    parameters = [parameter for parameter in decoder.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.95), weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps, pct_start=0.1)
-    for step in range(1, steps + 1):
-        frames = np.stack([render(random_scene(rng), rng.getrandbits(32))[rng.randrange(NUM_FRAMES)][None] for _ in range(24)])
-        pixels = to_pixels(frames)  # (B, 3, 1, H, W)
-        with torch.no_grad():
-            latents = vae.encode(pixels).latent_dist.mode()
-            latents += rng.random() * 0.15 * vae_noise_scale(vae) * torch.randn_like(latents)
-        decoded = _decode_frame(vae, latents)
-        loss = F.l1_loss(decoded, pixels) + 2 * F.mse_loss(decoded, pixels) + 0.5 * _gradient_loss(decoded, pixels)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        for module in decoder.modules():
-            if isinstance(module, WanCausalConv3d) and module.weight.shape[2] == 3 and module.weight.grad is not None:
-                module.weight.grad[:, :, :2] = 0  # frames are decoded alone: the past must stay unread
-        optimizer.step()
-        schedule.step()
-        if step % 50 == 0:
-            psnr = -10 * F.mse_loss(decoded.clamp(-1, 1), pixels).div(4).log10().item()
-            journal.write(stage="vae", step=step, loss=loss.item(), psnr_db=psnr)
-    vae.requires_grad_(True)
-
-
-def vae_noise_scale(vae: AutoencoderKLWan) -> Tensor:
-    """One unit of denoiser noise, in the VAE's own latent units, per channel."""
-    return torch.tensor(vae.config.latents_std).view(1, -1, 1, 1, 1)
-
-
-def _decode_frame(vae: AutoencoderKLWan, latents: Tensor) -> Tensor:
-    """Like `vae.decode` for clips of one frame, but without its clamp, which has no gradient outside −1 … 1."""
-    return _unpatch(vae.decoder(vae.post_quant_conv(latents), first_chunk=True))
-
-
-def _unpatch(patches: Tensor) -> Tensor:
+def unpatch(patches: Tensor) -> Tensor:
     b, _, t, h, w = patches.shape
     cut = patches.reshape(b, 3, PATCH, PATCH, t, h, w)  # colour, column, row
     return cut.permute(0, 1, 4, 5, 3, 6, 2).reshape(b, 3, t, h * PATCH, w * PATCH)
-
-
-def _gradient_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
-    across = F.l1_loss(decoded.diff(dim=-1), pixels.diff(dim=-1))
-    return across + F.l1_loss(decoded.diff(dim=-2), pixels.diff(dim=-2))
-
-
-def train(directory: Path, *, seed: int, steps: int, journal: Journal) -> None:
-    """Writes `directory/vae`."""
-    vae = build(PatchPCA.fit(seed=seed))
-    finetune_decoder(vae, seed=seed, steps=steps, journal=journal)
-    vae.save_pretrained(directory / "vae")

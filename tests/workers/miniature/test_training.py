@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from workers.miniature import classifier_training, denoiser, text, vae
+from workers.miniature import classifier_training, denoiser, text, vae, vae_training
 from workers.miniature.classifier import Classifier, Network
 from workers.miniature.journal import Journal
 from workers.miniature.vocabulary import SUBJECTS
@@ -39,7 +39,7 @@ def test_the_vae_starts_as_the_principal_components(pca: vae.PatchPCA, pixels: t
         decoded = model.decode(codes).sample
     assert (codes - pca.encode(pixels)).abs().mean() < 0.02 * codes.abs().mean()
     assert abs(psnr(decoded, pixels) - psnr(pca.decode(pca.encode(pixels)).clamp(-1, 1), pixels)) < 0.5
-    assert psnr(decoded, pixels) > 24
+    assert psnr(decoded, pixels) > 20
 
 
 def test_patches_go_there_and_back(pca: vae.PatchPCA, pixels: torch.Tensor) -> None:
@@ -52,8 +52,24 @@ def test_frames_are_decoded_alone(pca: vae.PatchPCA, pixels: torch.Tensor) -> No
     model, codes = vae.build(pca), pca.encode(pixels)
     with torch.no_grad():
         together = model.decode(codes).sample[:, :, 1:]
-        alone = vae._decode_frame(model, codes[:, :, 1:]).clamp(-1, 1)
-    assert torch.allclose(together, alone, atol=1e-5)
+        alone = vae_training.decode_frames(model, codes[:, :, 1].unsqueeze(2)).clamp(-1, 1)
+    assert torch.allclose(together[:, :, :1], alone, atol=1e-5)
+
+
+def test_the_decoder_learns_what_the_latents_leave_out(pca: vae.PatchPCA, pixels: torch.Tensor, tmp_path: Path) -> None:
+    """From true latents under noise, and from a denoiser's estimates. Encoder and taps of past frames stay as they were."""
+    for estimate in (None, lambda noisy, sigma, texts: noisy):
+        torch.manual_seed(0)
+        model = vae.build(pca)
+        before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        vae_training.train_decoder(model, pca, seed=0, steps=6, journal=Journal(tmp_path / "log.jsonl"), estimate=estimate)
+        after = model.state_dict()
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        assert "decoder.conv_out.weight" in changed
+        assert {name.split(".")[0] for name in changed} == {"decoder"}
+        weight = after["decoder.mid_block.resnets.0.conv1.weight"]
+        assert not weight[:, :, :2].any()
+        assert weight[:, :, 2].any()
 
 
 def test_denoiser_latents_have_unit_mean_square(pca: vae.PatchPCA) -> None:
@@ -112,10 +128,17 @@ def test_a_denoiser_that_was_interrupted_ends_as_an_unbroken_one(
 
 def test_the_world_grows_harder() -> None:
     curriculum = denoiser.Curriculum(1000)
-    assert curriculum.plain_share(0) == 1
-    assert curriculum.plain_share(0) > curriculum.plain_share(300) > curriculum.plain_share(999) > 0
-    assert curriculum.jitter(0) == 0
-    assert curriculum.jitter(999) == 1
+    assert 1 > curriculum.plain_share(0) > curriculum.plain_share(300) > curriculum.plain_share(999) > 0
+    assert curriculum.thirds(0)
+    assert not curriculum.thirds(999)
+
+
+def test_a_step_of_thirds_holds_as_many_frames_as_one_of_clips() -> None:
+    for step, shape in ((0, (6, 3, 64, 64, 3)), (9, (2, 9, 64, 64, 3))):
+        clips = denoiser.Clips(seed=0, batch=2, first_step=step, curriculum=denoiser.Curriculum(10))
+        texts, frames = next(iter(clips))
+        assert frames.shape == shape
+        assert len(texts) == shape[0]
 
 
 def test_spoilt_pictures_are_far_from_true_ones() -> None:
@@ -127,6 +150,25 @@ def test_spoilt_pictures_are_far_from_true_ones() -> None:
             false = render(Scene((name,), "sky"), 0, picture=lambda _, picture=picture: picture).astype(int)
             moved = np.abs(true - render(Scene((), "sky"), 0)).mean()
             assert np.abs(true - false).mean() > 0.15 * moved
+
+
+def test_generated_clips_for_the_judge_come_from_the_denoisers_estimates(pca: vae.PatchPCA) -> None:
+    """Without noise the clip comes back; with all of it, what the estimate makes of noise."""
+    asked: list[tuple[float, list[str]]] = []
+
+    def estimate(noisy: torch.Tensor, sigma: torch.Tensor, texts: list[str]) -> torch.Tensor:
+        asked.append((float(sigma.min()), texts))
+        return noisy if float(sigma.max()) == 0 else torch.zeros_like(noisy)
+
+    generated = classifier_training._Generated(vae.build(pca), pca, estimate, torch.Generator().manual_seed(0))
+    frames = np.stack([render(Scene(("apple",), "sea"), 0)])
+    same = generated(frames, ["an apple"], (0.0, 0.0))
+    smear = generated(frames, ["an apple"], generated.SMEARED)
+    wanted = vae.to_pixels(frames)[:, :, ::2]
+    assert same.shape == smear.shape == wanted.shape
+    assert psnr(same, wanted) > 20 > psnr(smear, wanted)
+    assert asked[0] == (0.0, ["an apple"])
+    assert asked[1][0] >= 0.98
 
 
 def test_accuracy_counts_what_the_judge_says() -> None:
