@@ -133,7 +133,8 @@ class _Generated:
         latents = self._estimate((1 - wide) * clean + wide * noise, sigma, texts)[:, :, ::MOTION_STRIDE]
         codes = latents * self._pca.latents_std.view(1, -1, 1, 1, 1)
         decoded = decode_frames(self._vae, codes.transpose(1, 2).flatten(0, 1)[:, :, None]).float().clamp(-1, 1)
-        return decoded[:, :, 0].unflatten(0, (len(clean), -1)).transpose(1, 2)
+        pixels: Tensor = decoded[:, :, 0].unflatten(0, (len(clean), -1)).transpose(1, 2)
+        return pixels
 
 
 def _degraded(pixels: Tensor, generator: torch.Generator) -> Tensor:

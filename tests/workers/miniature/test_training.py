@@ -174,8 +174,8 @@ def test_generated_clips_for_the_judge_come_from_the_denoisers_estimates(pca: va
 def test_accuracy_counts_what_the_judge_says() -> None:
     """A judge that says nothing is exactly right on empty frames alone, and refuses every spoilt subject."""
     network = Network()
-    torch.nn.init.zeros_(network.subjects.weight)
-    torch.nn.init.constant_(network.subjects.bias, -1.0)
+    torch.nn.init.zeros_(network.subjects[-1].weight)
+    torch.nn.init.constant_(network.subjects[-1].bias, -1.0)
     result = classifier_training.accuracy(Classifier(network), seed=0, clips=30)
     assert result["spoilt_refused"] == 1.0
     assert result["subjects_exact"] < 0.3
