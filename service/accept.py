@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.auth import Caller
+from service.binding import binding_of
 from service.errors import RequestError, StateError
 from service.gateway import Gateway
 from service.idempotency import Claim
@@ -23,10 +24,10 @@ from workers.contract import ModelCard, PromptPair, TrainingTask
 _VERSION_TRIES = 5
 
 
-def plan_generation(gateway: Gateway, request: GenerateRequest) -> Plan:
+def plan_generation(gateway: Gateway, caller: Caller, request: GenerateRequest) -> Plan:
     card = gateway.catalogue.card(request.model)
     with gateway.database.read() as session:
-        return plan(session, request, card)
+        return plan(session, request, card, binding_of(session, caller.key_id))
 
 
 def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest, *, claim: Claim | None = None) -> Job:
@@ -35,7 +36,8 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
     with gateway.database.write() as session:
         if claim is not None:
             claim.take(session, job_id)
-        planned = plan(session, request, card)  # in the same transaction: no eraser is retired between check and insert
+        # in the same transaction: no eraser is retired and no policy changed between check and insert
+        planned = plan(session, request, card, binding_of(session, caller.key_id))
         job = jobs.insert(
             session,
             job_id=job_id,

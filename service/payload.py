@@ -21,7 +21,7 @@ def _generation(job: Job) -> GenerationTask:
         EraserPin(concept=eraser.concept, version=eraser.version, digest=eraser.digest, strength=eraser.strength)
         for eraser in plan.erase
     )
-    numbers = plan.model_dump(exclude={"erase", "encoder_fingerprint"})
+    numbers = plan.model_dump(exclude={"erase", "encoder_fingerprint", "policies"})
     return GenerationTask(id=job.id, attempt=job.attempt, erase=pins, **numbers)
 
 

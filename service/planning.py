@@ -1,37 +1,44 @@
 """From a request to a plan: every default filled in from the model's card, every number checked against it, every eraser
-pinned. A plan is what runs; nothing is decided after it."""
+pinned, every policy of the key applied. A plan is what runs; nothing is decided after it."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeVar, get_args
 
 from sqlalchemy.orm import Session
 
-from service.errors import RequestError
-from service.policy import Wish, resolve
+from service.binding import Binding
+from service.errors import CallerError, RequestError
+from service.policy import LimitName, Rules
 from service.schemas.generations import GenerateRequest, Plan
+from service.stack import resolve
 from workers.contract import ModelCard
 
 Number = TypeVar("Number", int, float)
 
 
-def plan(session: Session, request: GenerateRequest, card: ModelCard, *, mandatory: Sequence[Wish] = ()) -> Plan:
-    return Plan(
+def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: Binding) -> Plan:
+    _allow_model(card, binding)
+    width, height, frames, steps = (_default(name, card, binding) for name in get_args(LimitName))
+    planned = Plan(
         model=card.id,
         encoder_fingerprint=card.encoder_fingerprint,
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
-        width=_size("width", _or(request.width, card.default_width), card),
-        height=_size("height", _or(request.height, card.default_height), card),
-        num_frames=_frames(_or(request.num_frames, card.default_num_frames), card),
-        num_inference_steps=_steps(_or(request.num_inference_steps, card.default_num_inference_steps), card),
+        width=_size("width", _or(request.width, width), card),
+        height=_size("height", _or(request.height, height), card),
+        num_frames=_frames(_or(request.num_frames, frames), card),
+        num_inference_steps=_steps(_or(request.num_inference_steps, steps), card),
         guidance_scale=_or(request.guidance_scale, card.default_guidance_scale),
         seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
         frames_per_second=card.default_frames_per_second,
-        erase=resolve(session, request.erase, card, mandatory=mandatory),
+        erase=resolve(session, request.erase, card, binding=binding),
+        policies=binding.applied,
     )
+    _allow_numbers(planned, binding)
+    return planned
 
 
 def _or(value: Number | None, default: Number) -> Number:
@@ -63,3 +70,36 @@ def _steps(count: int, card: ModelCard) -> int:
         message = f"num_inference_steps {count}: {card.id} takes 1 to {card.max_steps}"
         raise RequestError("invalid_steps", message, param="num_inference_steps")
     return count
+
+
+def _default(name: LimitName, card: ModelCard, binding: Binding) -> int:
+    """The model's own; where policies allow less, the largest that they allow and the model makes, if it makes any."""
+    default, limit = getattr(card, f"default_{name}"), binding.rules.limits.get(name)
+    if limit is None or default <= limit:
+        return int(default)
+    step, offset, least = {
+        "num_frames": (card.frames_multiple, card.frames_offset, max(1, card.frames_offset)),
+        "num_inference_steps": (1, 0, 1),
+    }.get(name, (card.size_multiple, 0, card.min_size))
+    largest = limit - (limit - offset) % step
+    return largest if largest >= least else int(default)
+
+
+def _allow_model(card: ModelCard, binding: Binding) -> None:
+    models = binding.rules.models
+    if models is not None and card.id not in models:
+        whose = binding.whose(lambda rules: rules.models is not None and card.id not in rules.models)
+        allowed = ", ".join(map(repr, sorted(models))) or "none"
+        raise CallerError("policy_forbids", f"{whose} does not allow the model {card.id!r}; allowed: {allowed}", param="model")
+
+
+def _allow_numbers(planned: Plan, binding: Binding) -> None:
+    for name, limit in binding.rules.limits.items():
+        value = getattr(planned, name)
+        if value > limit:
+            whose = binding.whose(_sets(name, limit))
+            raise CallerError("policy_forbids", f"{name} {value}: {whose} allows at most {limit}", param=name)
+
+
+def _sets(name: LimitName, limit: int) -> Callable[[Rules], bool]:
+    return lambda rules: rules.limits.get(name) == limit

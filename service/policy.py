@@ -1,106 +1,68 @@
-"""Which erasers act on a request: what it asks for, joined with what it must not leave out, each pinned by digest.
+"""What policies come to, together and with what a request asks for. Pure: who is bound by which policy is `service.binding`'s.
 
-`merge` is pure, and monotone in the mandatory set: no request can weaken a policy.
-Who is bound by which mandatory set is for the caller of `resolve` to say.
+`join` is commutative, associative and idempotent, and it only grows: another policy adds erasers, makes them stronger, and
+takes models and sizes away. `merge` is monotone in the mandatory set: no request can weaken a policy.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
-from sqlalchemy.orm import Session
-
-from service.errors import RequestError, StateError
-from service.schemas.generations import AppliedEraser, EraseItem
-from service.store import erasers
-from service.store.models import EraserVersion
-from workers.contract import ModelCard
+LimitName = Literal["width", "height", "num_frames", "num_inference_steps"]
 
 
 @dataclass(frozen=True)
 class Wish:
-    """One concept to erase. Without a version the active one acts; of several strengths the greatest, None being the
-    eraser's own, which only the registry knows."""
+    """One concept to erase. Without a version the active one acts. A wish for several versions is that of policies which
+    contradict each other: nothing fulfils it. Of several strengths the greatest, None being the eraser's own, which only
+    the registry knows."""
 
     concept: str
-    version: int | None = None
+    versions: frozenset[int] = frozenset()
     strengths: frozenset[float | None] = frozenset({None})
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What one policy says, or several together."""
+
+    mandatory: tuple[Wish, ...] = ()
+    defaults: tuple[Wish, ...] = ()  # where a request does not say what to erase
+    models: frozenset[str] | None = None  # None: all
+    limits: Mapping[LimitName, int] = field(default_factory=dict)
+
+
+def join(policies: Iterable[Rules]) -> Rules:
+    """All of them at once: each holds whatever the others say."""
+    every = tuple(policies)
+    limits: dict[LimitName, int] = {}
+    for rules in every:
+        for name, most in rules.limits.items():
+            limits[name] = min(most, limits.get(name, most))
+    allowed = [rules.models for rules in every if rules.models is not None]
+    return Rules(
+        mandatory=unite(wish for rules in every for wish in rules.mandatory),
+        defaults=unite(wish for rules in every for wish in rules.defaults),
+        models=frozenset.intersection(*allowed) if allowed else None,
+        limits=limits,
+    )
+
+
+def unite(wishes: Iterable[Wish]) -> tuple[Wish, ...]:
+    """One wish per concept, in the order of names, in which each of them is."""
+    united: dict[str, Wish] = {}
+    for wish in wishes:
+        other = united.get(wish.concept, wish)
+        united[wish.concept] = Wish(wish.concept, wish.versions | other.versions, wish.strengths | other.strengths)
+    return tuple(united[concept] for concept in sorted(united))
 
 
 def merge(requested: Iterable[Wish], mandatory: Iterable[Wish]) -> tuple[Wish, ...]:
     """One wish per concept, in the order of names. A mandatory version holds against a requested one."""
-    joined = {wish.concept: wish for wish in requested}
-    for must in mandatory:
+    joined = {wish.concept: wish for wish in unite(requested)}
+    for must in unite(mandatory):
         asked = joined.get(must.concept, must)
-        joined[must.concept] = Wish(must.concept, must.version or asked.version, must.strengths | asked.strengths)
+        joined[must.concept] = Wish(must.concept, must.versions or asked.versions, must.strengths | asked.strengths)
     return tuple(joined[concept] for concept in sorted(joined))
-
-
-def resolve(
-    session: Session, erase: Sequence[EraseItem], card: ModelCard, *, mandatory: Sequence[Wish] = ()
-) -> list[AppliedEraser]:
-    """The canonical stack of a request. Raises for a concept that is unknown, not active, or of another encoder."""
-    wishes = merge((Wish(item.concept, item.version, frozenset({item.strength})) for item in erase), mandatory)
-    positions = {item.concept: f"erase[{index}]" for index, item in enumerate(erase)}
-    return [_pin(session, wish, card, positions.get(wish.concept)) for wish in wishes]
-
-
-def _pin(session: Session, wish: Wish, card: ModelCard, param: str | None) -> AppliedEraser:
-    row = _find(session, wish, card, param)
-    if row.status != "active":
-        raise StateError("eraser_not_active", _not_active(row), param=param)
-    if row.encoder_fingerprint != card.encoder_fingerprint:
-        raise _wrong_encoder(wish.concept, row, card, param)
-    if row.digest is None or row.strength is None or row.layer is None:
-        raise AssertionError(f"active version {row.id} without an artefact")
-    strength = max(row.strength if strength is None else strength for strength in wish.strengths)
-    return AppliedEraser(concept=row.concept, version=row.version, digest=row.digest, strength=strength, layer=row.layer)
-
-
-def _find(session: Session, wish: Wish, card: ModelCard, param: str | None) -> EraserVersion:
-    """The version that is meant, in whatever state it is: the caller says what is wrong with it."""
-    versions = erasers.of_concept(session, wish.concept)
-    if not versions:
-        raise MissingConcept(wish.concept, erasers.concepts(session), param)
-    if wish.version is not None:
-        for row in versions:
-            if row.version == wish.version:
-                return row
-        known = ", ".join(str(row.version) for row in reversed(versions))
-        raise RequestError("unknown_version", f"{wish.concept!r} has no version {wish.version}; it has {known}", param=param)
-    active = [row for row in versions if row.status == "active"]
-    fitting = [row for row in active if row.encoder_fingerprint == card.encoder_fingerprint]
-    return (fitting or active or versions)[0]
-
-
-class MissingConcept(RequestError):
-    """No eraser was ever trained for the concept; the message lists near misses and the way to train one."""
-
-    def __init__(self, concept: str, known: Sequence[str], param: str | None) -> None:
-        near = difflib.get_close_matches(concept, known, n=3, cutoff=0.6)
-        near += [name for name in known if concept in name.split() and name not in near][:2]
-        meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-        cure = f'Train it: POST /erasers {{"concept": "{concept}"}}'
-        super().__init__("unknown_concept", f"no eraser for {concept!r}{meant} {cure}", param=param)
-
-
-def _not_active(row: EraserVersion) -> str:
-    cure = {
-        "training": f"it is being trained: GET /erasers/{row.concept}/{row.version}/events tells when it is done",
-        "candidate": f"an operator activates it: POST /erasers/{row.concept}/{row.version}/activate",
-        "failed": 'its training failed; train a new version: POST /erasers {"concept": …}',
-        "retired": "it was retired; name the concept without a version to get the active one",
-        "active": "",
-    }[row.status]
-    return f"the eraser of {row.concept!r}, version {row.version}, is {row.status}, not active: {cure}"
-
-
-def _wrong_encoder(concept: str, row: EraserVersion, card: ModelCard, param: str | None) -> StateError:
-    return StateError(
-        "eraser_wrong_encoder",
-        f"the eraser of {concept!r}, version {row.version}, was made for the text encoder of {row.model!r}, not for that of "
-        f'{card.id!r}; train one for it: POST /erasers {{"concept": "{concept}", "model": "{card.id}"}}',
-        param=param,
-    )

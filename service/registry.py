@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service.binding import needing
 from service.errors import MissingError, StateError
 from service.gate import Thresholds, judge
 from service.store import erasers
@@ -55,6 +56,9 @@ def activate(session: Session, row: EraserVersion, thresholds: Thresholds, *, ov
         raise StateError("gate_not_passed", f'{name} does not pass: {reasons}. {{"override": true}} activates it anyway')
     now = datetime.now(UTC)
     before = erasers.active(session, row.concept, row.encoder_fingerprint)
+    if before is not None and (policies := needing(session, row.concept, {before.version})):
+        message = f"{name} would retire version {before.version}, which is named by {policies}: name another one there first"
+        raise StateError("policy_needs_eraser", message)
     retired = before is None or erasers.move(session, before, "retired", retired_at=now)
     if not (retired and erasers.move(session, row, "active", activated_at=now)):
         raise StateError("invalid_state", f"{name} was changed by somebody else meanwhile: look at it again")
@@ -62,6 +66,9 @@ def activate(session: Session, row: EraserVersion, thresholds: Thresholds, *, ov
 
 def retire(session: Session, row: EraserVersion) -> None:
     """`active` → `retired`. Requests for the concept are refused from now on, unless another version is activated."""
+    if row.status == "active" and (policies := needing(session, row.concept, {row.version, None})):
+        message = f"version {row.version} of {row.concept!r} is needed by {policies}: change that first, or activate a successor"
+        raise StateError("policy_needs_eraser", message)
     if row.status != "active" or not erasers.move(session, row, "retired", retired_at=datetime.now(UTC)):
         message = f"version {row.version} of {row.concept!r} is {row.status}; only an active one can be retired"
         raise StateError("invalid_state", message)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from service.accept import accept_generation
 from service.auth import Caller
-from service.errors import RequestError
+from service.errors import RequestError, ServiceError
 from service.gateway import Gateway
 from service.idempotency import Claim
 from service.schemas.base import JobError, Progress
@@ -26,7 +26,7 @@ STATUSES: Mapping[JobStatus, VideoStatus] = {
     "failed": "failed",
     "canceled": "failed",  # clients wait for ever, or stop in silence, on a word that they do not know
 }
-_PARAMS: Mapping[str | None, str] = {"width": "size", "height": "size"}
+_PARAMS: Mapping[str | None, str] = {"width": "size", "height": "size", "num_frames": "seconds"}
 
 
 def accept_video(gateway: Gateway, caller: Caller, request: VideoRequest, *, claim: Claim | None = None) -> Job:
@@ -34,7 +34,7 @@ def accept_video(gateway: Gateway, caller: Caller, request: VideoRequest, *, cla
     native = generate_request(request, gateway.catalogue.card(request.model))
     try:
         return accept_generation(gateway, caller, native, claim=claim)
-    except RequestError as error:
+    except ServiceError as error:
         error.param = _PARAMS.get(error.param, error.param)
         raise
 
@@ -75,6 +75,7 @@ def video(job: Job, progress: Progress | None) -> Video:
         error=JobError(code=job.error_code, message=job.error_message or "") if job.error_code else None,
         state=job.status,
         erase=plan.erase,
+        policies=plan.policies,
         num_frames=plan.num_frames,
         frames_per_second=plan.frames_per_second,
         seed=plan.seed,

@@ -9,7 +9,8 @@ from urllib.parse import quote
 from service.schemas.base import JobError, Progress
 from service.schemas.erasers import Concept, Eraser, EraserLinks
 from service.schemas.generations import Generation, GenerationLinks, Plan
-from service.store.models import EraserVersion, Job
+from service.schemas.policies import Policy, PolicyRules
+from service.store.models import EraserVersion, Job, PolicyVersion
 
 
 def generation(job: Job, progress: Progress | None = None) -> Generation:
@@ -60,6 +61,17 @@ def concepts(rows: Sequence[EraserVersion], trainings: Mapping[str, Job]) -> lis
         Concept(concept=name, versions=[eraser(row, trainings.get(row.job_id or "")) for row in versions])
         for name, versions in groupby(rows, key=lambda row: row.concept)
     ]
+
+
+def policy(row: PolicyVersion) -> Policy:
+    return Policy(
+        name=row.name,
+        version=row.version,
+        rules=PolicyRules.model_validate(row.rules),
+        created_by=row.created_by,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )
 
 
 def _error(job: Job) -> JobError | None:

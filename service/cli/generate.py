@@ -35,6 +35,7 @@ def generate(
     if not out.parent.is_dir():
         raise typer.BadParameter(f"{out.parent} is no directory: make it first")  # and not after the generation
     options: dict[str, Any] = {
+        "erase": erase or None,  # left out, so that the defaults of policies hold
         "negative_prompt": negative,
         "model": model,
         "seed": seed,
@@ -44,7 +45,7 @@ def generate(
         "width": width,
         "height": height,
     }
-    request = {"prompt": prompt, "erase": erase or [], **{name: value for name, value in options.items() if value is not None}}
+    request = {"prompt": prompt, **{name: value for name, value in options.items() if value is not None}}
     with connect(url, key, data_dir) as client:
         generation_id = client.generate(request)["id"]
         try:

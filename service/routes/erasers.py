@@ -110,7 +110,7 @@ def get_report(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, 
 
 @router.post(
     "/{concept}/{version}/activate",
-    responses=responses("forbidden", "not_found", "invalid_state", "gate_not_passed", "unknown_field"),
+    responses=responses("forbidden", "not_found", "invalid_state", "gate_not_passed", "policy_needs_eraser", "unknown_field"),
     summary="Use a candidate from now on",
 )
 def activate(
@@ -121,7 +121,7 @@ def activate(
     request: ActivateRequest | None = None,
 ) -> Eraser:
     """Retires the version that was active for the same concept and text encoder. Its numbers must pass the gate, unless
-    `{"override": true}` is sent."""
+    `{"override": true}` is sent. A version that a policy names stays until the policy names another."""
     with gateway.database.write() as session:
         row = registry.find(session, concept, version)
         registry.activate(session, row, gateway.thresholds, override=request is not None and request.override)
@@ -129,10 +129,13 @@ def activate(
 
 
 @router.post(
-    "/{concept}/{version}/retire", responses=responses("forbidden", "not_found", "invalid_state"), summary="Use it no more"
+    "/{concept}/{version}/retire",
+    responses=responses("forbidden", "not_found", "invalid_state", "policy_needs_eraser"),
+    summary="Use it no more",
 )
 def retire(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: OperatorDep) -> Eraser:
-    """Requests that erase the concept are refused until another version is activated. Accepted ones keep their pins."""
+    """Requests that erase the concept are refused until another version is activated. Accepted ones keep their pins.
+    A version that a policy in force needs is not retired."""
     with gateway.database.write() as session:
         registry.retire(session, registry.find(session, concept, version))
     return _view(gateway, concept, version)

@@ -28,7 +28,7 @@ _REQUEST_ERRORS = responses(
     "invalid_request", "unknown_field", "invalid_text", "empty_prompt", "prompt_too_long", "invalid_concept",
     "too_many_concepts", "duplicate_concept", "unknown_concept", "unknown_version", "invalid_strength", "invalid_size",
     "invalid_frames", "invalid_steps", "invalid_metadata", "invalid_idempotency_key", "idempotency_key_reused",
-    "invalid_state", "model_not_ready", "database_unavailable",
+    "invalid_state", "policy_unsatisfied", "policy_forbids", "model_not_ready", "database_unavailable",
 )  # fmt: skip
 
 
@@ -50,10 +50,11 @@ def generate(
     """Returns as soon as the request is on record. Follow `links.events`, or ask `links.self`, until it is settled.
 
     Every concept in `erase` must have an active eraser for the model's text encoder; otherwise nothing is accepted. The
-    versions are pinned now, by digest: activating another one later does not change this generation.
+    versions are pinned now, by digest: activating another one later does not change this generation. The policies of the
+    key are joined to it; what they demand acts whatever the request says.
     """
     if dry_run:
-        return JSONResponse(plan_generation(gateway, request).model_dump(mode="json"))
+        return JSONResponse(plan_generation(gateway, caller, request).model_dump(mode="json"))
     claim = Claim.of(caller, idempotency_key, "POST /generate", request)
     accepted = accept_once(gateway.database, claim, lambda: accept_generation(gateway, caller, request, claim=claim))
     body = views.generation(accepted.job)

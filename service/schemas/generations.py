@@ -76,6 +76,11 @@ def _concepts(value: list[EraseItem]) -> list[EraseItem]:
     return value
 
 
+Erase = Annotated[
+    list[Annotated[EraseItem, BeforeValidator(_expand, json_schema_input_type=str | EraseItem)]], AfterValidator(_concepts)
+]
+
+
 def _metadata(value: dict[str, str]) -> dict[str, str]:
     if len(value) > MAX_METADATA_PAIRS:
         raise PydanticCustomError(
@@ -90,9 +95,11 @@ class PromptRequest(RequestBody):
     """What is asked for, but for the shape of the video, which every dialect says in its own words."""
 
     prompt: Annotated[Text, AfterValidator(_prompt)]
-    erase: Annotated[
-        list[Annotated[EraseItem, BeforeValidator(_expand, json_schema_input_type=str | EraseItem)]], AfterValidator(_concepts)
-    ] = Field(default=[], description='concepts to take out: `"parachute"`, `"parachute@2"` or `{concept, version, strength}`')
+    erase: Erase | None = Field(
+        default=None,
+        description='concepts to take out: `"parachute"`, `"parachute@2"` or `{concept, version, strength}`; default what the '
+        "policies of the key say, which an empty list leaves out. What they make mandatory acts in any case.",
+    )
     negative_prompt: Annotated[Text, AfterValidator(_not_too_long)] = Field(
         default="", description="encoded without erasers; it is no means of erasure"
     )
@@ -132,6 +139,13 @@ class AppliedEraser(ResponseBody):
     layer: int = Field(description="encoder block, 0-based, whose output is edited")
 
 
+class AppliedPolicy(ResponseBody):
+    """One policy that bound a request when it was accepted, as it was then."""
+
+    name: str
+    version: int
+
+
 class GenerationLinks(ResponseBody):
     self: str
     video: str
@@ -147,6 +161,7 @@ class Plan(ResponseBody):
     prompt: str
     negative_prompt: str
     erase: list[AppliedEraser]
+    policies: list[AppliedPolicy] = Field(default=[], description="those that bind the key, by name")
     width: int
     height: int
     num_frames: int
@@ -167,6 +182,7 @@ class Generation(ResponseBody):
     prompt: str
     negative_prompt: str
     erase: list[AppliedEraser]
+    policies: list[AppliedPolicy] = Field(description="those that bound the key when it was accepted, by name")
     width: int
     height: int
     num_frames: int

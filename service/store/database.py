@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 _BUSY_TIMEOUT_MS = 10_000
-_START_LOCK = text("SELECT pg_advisory_xact_lock(1668048225)")  # one number for all gateways on a PostgreSQL
+_EXCLUSIVE = text("SELECT pg_advisory_xact_lock(1668048225)")  # one number for all gateways on a PostgreSQL
 
 
 class Database:
@@ -54,17 +54,17 @@ class Database:
 
     @contextmanager
     def exclusive(self) -> Iterator[Session]:
-        """A write transaction that no other gateway's start runs beside."""
+        """A write transaction that runs beside no other exclusive one, of any gateway."""
         with self.write() as session:
             if self.engine.dialect.name == "postgresql":
-                session.execute(_START_LOCK)
+                session.execute(_EXCLUSIVE)
             yield session
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema to `revision`. Gateways that start together do it one after the other."""
         with self.engine.execution_options(clearway_write=True).begin() as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(_START_LOCK)
+                connection.execute(_EXCLUSIVE)
             config = Config(attributes={"connection": connection})
             config.set_main_option("script_location", "service.store:migrations")
             if revision == "base" or revision.startswith("-"):

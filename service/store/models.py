@@ -113,6 +113,28 @@ class EraserVersion(Base):
     retired_at: Mapped[datetime | None]
 
 
+class PolicyVersion(Base):
+    """One version of a policy, immutable but for its end. The partial unique index guarantees one in force per name."""
+
+    __tablename__ = "policy_versions"
+    __table_args__ = (
+        Index(
+            "uq_policy_versions_in_force",
+            "name",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    rules: Mapped[dict[str, Any]]  # PolicyRules
+    created_by: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]  # None: in force
+
+
 class Lease(Base):
     """Who of several gateways does a thing that one at a time should do."""
 

@@ -40,6 +40,10 @@ def keyed(key: str | bytes, path: str = "/generate") -> Send:
     )
 
 
+def demand(**body: Any) -> Send:
+    return lambda client: client.put("/policies/a", json=body)
+
+
 def film(**body: Any) -> Send:
     return lambda client: client.post("/v1/videos", json={"prompt": "a church", **body})
 
@@ -57,6 +61,9 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("not_found", None, lambda client: client.get("/erasers/church/99")),
     ("not_found", None, lambda client: client.get("/erasers/church/99/events")),
     ("not_found", None, lambda client: client.delete("/keys/000000000000")),
+    ("not_found", None, lambda client: client.get("/policies/none")),
+    ("not_found", None, lambda client: client.get("/policies/none?version=1")),
+    ("not_found", None, lambda client: client.delete("/policies/none")),
     ("method_not_allowed", None, lambda client: client.put("/generate", json={})),
     ("payload_too_large", None, lambda client: client.post("/generate", json={"prompt": "x" * MAX_BODY_BYTES})),
     ("payload_too_large", None, lambda client: client.post("/erasers", json={"concept": "x" * MAX_TRAINING_BODY_BYTES})),
@@ -141,6 +148,17 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("model_not_found", "model", post(model="Wan-AI/none")),
     ("model_not_found", "model", post(model="../../operator.key")),
     ("invalid_state", None, lambda client: client.post("/erasers/church/1/activate")),
+    ("invalid_request", "name", lambda client: client.put("/policies/A", json={})),
+    ("invalid_request", "keys", demand(keys=[])),
+    ("invalid_request", "keys[0]", demand(keys=["everybody"])),
+    ("invalid_request", "keys[0]", demand(keys=["000000000000"])),
+    ("invalid_request", "models", demand(models=[])),
+    ("invalid_request", "limits.width", demand(limits={"width": 0})),
+    ("unknown_field", "limits.seconds", demand(limits={"seconds": 1})),
+    ("unknown_field", "erase", demand(erase=["church"])),
+    ("invalid_concept", "mandatory[0].concept", demand(mandatory=[""])),
+    ("duplicate_concept", "defaults", demand(defaults=["church", "CHURCH"])),
+    ("invalid_strength", "mandatory[0].strength", demand(mandatory=[{"concept": "church", "strength": -1}])),
 ]
 
 
@@ -239,6 +257,14 @@ def test_a_key_of_another_request(client: TestClient) -> None:
     headers = {"Idempotency-Key": "k"}
     assert client.post("/generate", json={"prompt": "a"}, headers=headers).status_code == 202
     check(client.post("/generate", json={"prompt": "b"}, headers=headers), "idempotency_key_reused", "Idempotency-Key")
+
+
+def test_what_a_policy_does_not_let_pass(client: TestClient) -> None:
+    assert client.put("/policies/a", json={"mandatory": ["church", "tank"], "limits": {"num_frames": 9}}).is_success
+    check(client.post("/generate", json={"prompt": "a"}), "policy_unsatisfied")
+    check(client.post("/erasers/church/1/retire"), "policy_needs_eraser")
+    assert client.put("/policies/a", json={"limits": {"num_frames": 9}}).is_success
+    check(client.post("/generate", json={"prompt": "a", "num_frames": 13}), "policy_forbids", "num_frames")
 
 
 def test_not_ready_says_what_is_missing(shared: TestClient) -> None:

@@ -1,0 +1,114 @@
+"""The stack of a request: what it asks for, joined with what its policies demand, each eraser pinned by digest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from service.binding import Binding, wish_of
+from service.errors import RequestError, ServiceError, StateError
+from service.policy import Rules, Wish, merge
+from service.schemas.generations import AppliedEraser, EraseItem
+from service.store import erasers
+from service.store.models import EraserVersion
+from workers.contract import ModelCard
+
+
+def resolve(session: Session, erase: Sequence[EraseItem] | None, card: ModelCard, *, binding: Binding) -> list[AppliedEraser]:
+    """The canonical stack of a request. `erase` is None where it does not say; then the defaults of its policies hold.
+
+    Raises for a concept that is unknown, not active, or of another encoder. What policies demand is looked at first and by
+    itself, so that it is clear whose fault it is.
+    """
+
+    def pin_demanded(wish: Wish) -> AppliedEraser:
+        try:
+            return _pin(session, wish, card, None)
+        except ServiceError as error:
+            whose = binding.whose(lambda rules: any(other.concept == wish.concept for other in _demanded(rules, erase)))
+            raise _refusal(wish, whose, error) from error
+
+    demanded = _demanded(binding.rules, erase)
+    pinned = {wish: pin_demanded(wish) for wish in demanded}
+    positions = {item.concept: f"erase[{index}]" for index, item in enumerate(erase or ())}
+    wishes = merge(map(wish_of, erase or ()), demanded)
+    return [pinned.get(wish) or _pin(session, wish, card, positions.get(wish.concept)) for wish in wishes]
+
+
+def _demanded(rules: Rules, erase: Sequence[EraseItem] | None) -> tuple[Wish, ...]:
+    return merge(rules.defaults if erase is None else (), rules.mandatory)
+
+
+def _refusal(wish: Wish, whose: str, error: ServiceError) -> StateError:
+    message = f"{whose} demands an eraser of {wish.concept!r}, and without it nothing is generated: {error.message}"
+    return StateError("policy_unsatisfied", message)
+
+
+def _pin(session: Session, wish: Wish, card: ModelCard, param: str | None) -> AppliedEraser:
+    row = _find(session, wish, card, param)
+    if row.status != "active":
+        raise StateError("eraser_not_active", _not_active(row), param=param)
+    if row.encoder_fingerprint != card.encoder_fingerprint:
+        raise _wrong_encoder(wish.concept, row, card, param)
+    if row.digest is None or row.strength is None or row.layer is None:
+        raise AssertionError(f"active version {row.id} without an artefact")
+    strength = max(row.strength if strength is None else strength for strength in wish.strengths)
+    return AppliedEraser(concept=row.concept, version=row.version, digest=row.digest, strength=strength, layer=row.layer)
+
+
+def _find(session: Session, wish: Wish, card: ModelCard, param: str | None) -> EraserVersion:
+    """The version that is meant, in whatever state it is: the caller says what is wrong with it."""
+    versions = erasers.of_concept(session, wish.concept)
+    if not versions:
+        raise MissingConcept(wish.concept, erasers.concepts(session), param)
+    if wish.versions:
+        wanted = _one_version(wish)
+        for row in versions:
+            if row.version == wanted:
+                return row
+        known = ", ".join(str(row.version) for row in reversed(versions))
+        raise RequestError("unknown_version", f"{wish.concept!r} has no version {wanted}; it has {known}", param=param)
+    active = [row for row in versions if row.status == "active"]
+    fitting = [row for row in active if row.encoder_fingerprint == card.encoder_fingerprint]
+    return (fitting or active or versions)[0]
+
+
+def _one_version(wish: Wish) -> int:
+    if len(wish.versions) > 1:
+        versions = " and ".join(map(str, sorted(wish.versions)))
+        raise StateError("policy_unsatisfied", f"versions {versions} are demanded at once, of which one can be active")
+    (version,) = wish.versions
+    return version
+
+
+class MissingConcept(RequestError):
+    """No eraser was ever trained for the concept; the message lists near misses and the way to train one."""
+
+    def __init__(self, concept: str, known: Sequence[str], param: str | None) -> None:
+        near = difflib.get_close_matches(concept, known, n=3, cutoff=0.6)
+        near += [name for name in known if concept in name.split() and name not in near][:2]
+        meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+        cure = f'Train it: POST /erasers {{"concept": "{concept}"}}'
+        super().__init__("unknown_concept", f"no eraser for {concept!r}{meant} {cure}", param=param)
+
+
+def _not_active(row: EraserVersion) -> str:
+    cure = {
+        "training": f"it is being trained: GET /erasers/{row.concept}/{row.version}/events tells when it is done",
+        "candidate": f"an operator activates it: POST /erasers/{row.concept}/{row.version}/activate",
+        "failed": 'its training failed; train a new version: POST /erasers {"concept": …}',
+        "retired": "it was retired; name the concept without a version to get the active one",
+        "active": "",
+    }[row.status]
+    return f"the eraser of {row.concept!r}, version {row.version}, is {row.status}, not active: {cure}"
+
+
+def _wrong_encoder(concept: str, row: EraserVersion, card: ModelCard, param: str | None) -> StateError:
+    return StateError(
+        "eraser_wrong_encoder",
+        f"the eraser of {concept!r}, version {row.version}, was made for the text encoder of {row.model!r}, not for that of "
+        f'{card.id!r}; train one for it: POST /erasers {{"concept": "{concept}", "model": "{card.id}"}}',
+        param=param,
+    )

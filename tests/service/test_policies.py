@@ -1,0 +1,278 @@
+"""Policies over HTTP: versions, whom they bind, and that no request of either dialect gets around them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from service.settings import Settings
+from tests.service.calls import code, generate, settled, wait_until
+from tests.service.conftest import serving, user_of
+from tests.service.hand import Hand, add_eraser, gateway_of
+
+README = (Path(__file__).parents[2] / "service" / "README.md").read_text()
+
+
+def put(client: TestClient, name: str = "house", **rules: Any) -> dict[str, Any]:
+    response = client.put(f"/policies/{name}", json=rules)
+    assert response.status_code == 200, response.text
+    made: dict[str, Any] = response.json()
+    return made
+
+
+def plan(client: TestClient, **body: Any) -> dict[str, Any]:
+    response = client.post("/generate?dry_run=true", json={"prompt": "a", **body})
+    assert response.status_code == 200, response.text
+    planned: dict[str, Any] = response.json()
+    return planned
+
+
+def refused(client: TestClient, **body: Any) -> tuple[str, str | None, str]:
+    error = client.post("/generate", json={"prompt": "a", **body}).json()["error"]
+    return error["code"], error["param"], error["message"]
+
+
+def stack(body: dict[str, Any]) -> list[tuple[str, int, float]]:
+    return [(item["concept"], item["version"], item["strength"]) for item in body["erase"]]
+
+
+def own_key(user: TestClient) -> str:
+    return str(user.headers["authorization"]).split("_")[1]
+
+
+def test_the_readmes_policy(client: TestClient) -> None:
+    (block,) = re.findall(r"<!-- runs in tests/service/test_policies.py -->\n```json\n(.*?)```", README, re.DOTALL)
+    made = put(client, **json.loads(block))
+    assert made["rules"]["mandatory"][1] == {"concept": "parachute", "version": 1, "strength": 2.0}
+    assert put(client, **made["rules"])["rules"] == made["rules"]  # what is read can be put
+
+
+def test_every_put_makes_a_version_that_never_changes(client: TestClient) -> None:
+    first = put(client, mandatory=["Church "])
+    assert (first["name"], first["version"], first["ended_at"]) == ("house", 1, None)
+    assert first["created_by"] == client.get("/keys").json()["data"][0]["id"]
+    second = put(client, defaults=["church"])
+    put(client, "another")
+    assert second["version"] == 2
+    assert client.get("/policies/house").json() == second == client.get("/policies/house?version=2").json()
+    ended = client.get("/policies/house?version=1").json()
+    assert ended.pop("ended_at") is not None
+    assert ended == {name: value for name, value in first.items() if name != "ended_at"}
+    assert [(item["name"], item["version"]) for item in client.get("/policies").json()["data"]] == [("another", 1), ("house", 2)]
+    assert client.delete("/policies/house").status_code == 204
+    assert code(client.get("/policies/house")) == code(client.delete("/policies/house")) == "not_found"
+    assert client.get("/policies/house?version=2").json()["ended_at"] is not None
+    assert put(client)["version"] == 3  # a number says the same for ever
+    assert plan(client)["policies"] == [{"name": "another", "version": 1}, {"name": "house", "version": 3}]
+
+
+def test_on_the_plan_on_the_generation_and_with_the_worker(client: TestClient, hand: Hand) -> None:
+    put(client, mandatory=["church"])
+    applied = [{"name": "house", "version": 1}]
+    assert (plan(client)["policies"], stack(plan(client))) == (applied, [("church", 1, 1.5)])
+    accepted = generate(client, erase=["parachute"])
+    assert accepted["policies"] == applied
+    assert stack(accepted) == [("church", 1, 1.5), ("parachute", 1, 1.5)]
+    put(client)  # changes nothing that was accepted
+    assert client.get(accepted["links"]["self"]).json()["policies"] == applied
+    task = hand.take_generation()
+    assert [pin.concept for pin in task.erase] == ["church", "parachute"]
+    hand.finish(task, erasers=())  # a worker that leaves out what the policy demands shows nothing
+    assert wait_until(lambda: settled(client, accepted["id"]))["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("mandatory", "asked", "acts"),
+    [
+        ("church", None, ("church", 1, 1.5)),
+        ("church", [], ("church", 1, 1.5)),
+        ("church", ["church@1"], ("church", 1, 1.5)),
+        ("church", [{"concept": "church", "strength": 0}], ("church", 1, 1.5)),
+        ("church", [{"concept": "CHURCH", "strength": 0.1}], ("church", 1, 1.5)),
+        ("church", [{"concept": "church", "strength": 3}], ("church", 1, 3.0)),
+        ({"concept": "church", "strength": 2}, [{"concept": "church", "strength": 1.9}], ("church", 1, 2.0)),
+        ({"concept": "church", "strength": 2}, ["church"], ("church", 1, 2.0)),
+        ({"concept": "church", "strength": 1}, ["church"], ("church", 1, 1.5)),
+        ({"concept": "church", "strength": 1}, None, ("church", 1, 1.0)),
+        ("church@1", ["church@7"], ("church", 1, 1.5)),
+    ],
+)
+def test_no_request_weakens_it(shared: TestClient, mandatory: Any, asked: Any, acts: tuple[str, int, float]) -> None:
+    put(shared, "weakened", mandatory=[mandatory])
+    assert stack(plan(shared, **({} if asked is None else {"erase": asked}))) == [acts]
+    assert shared.delete("/policies/weakened").status_code == 204
+
+
+def test_a_request_for_an_older_version_is_refused_or_overruled(client: TestClient) -> None:
+    add_eraser(client, "church", active=False)
+    assert client.post("/erasers/church/2/activate").is_success
+    put(client, mandatory=["church"])
+    assert refused(client, erase=["church@1"])[:2] == ("eraser_not_active", "erase[0]")
+    put(client, mandatory=["church@2"])
+    assert stack(plan(client, erase=["church@1"])) == [("church", 2, 1.5)]
+
+
+def test_defaults_act_where_nothing_is_said(client: TestClient) -> None:
+    put(client, mandatory=["church"], defaults=["parachute"])
+    both = [("church", 1, 1.5), ("parachute", 1, 1.5)]
+    assert stack(plan(client)) == both
+    assert stack(plan(client, erase=None)) == both
+    assert stack(plan(client, erase=[])) == both[:1]
+    assert stack(plan(client, erase=["church"])) == both[:1]
+    assert stack(plan(client, erase=[{"concept": "parachute", "strength": 0}])) == [both[0], ("parachute", 1, 0.0)]
+
+
+def test_the_openai_dialect_is_bound_alike(client: TestClient) -> None:
+    put(client, mandatory=["church"], defaults=["parachute"], limits={"width": 48, "num_frames": 9})
+    for fields, acts in (
+        ({}, ["church", "parachute"]),
+        ({"erase": "[]"}, ["church"]),
+        ({"erase": '[{"concept": "church", "strength": 0}]'}, ["church"]),
+    ):
+        files = [(name, (None, value)) for name, value in {"prompt": "a", **fields}.items()]
+        made = client.post("/v1/videos", files=files).json()
+        assert [item["concept"] for item in made["erase"]] == acts
+        assert (made["erase"][0]["strength"], made["policies"]) == (1.5, [{"name": "house", "version": 1}])
+        assert (made["size"], made["num_frames"]) == ("48x64", 9)
+    for asked, param in (({"size": "64x64"}, "size"), ({"seconds": "2"}, "seconds")):
+        error = client.post("/v1/videos", json={"prompt": "a", **asked}).json()["error"]
+        assert (error["code"], error["param"]) == ("policy_forbids", param)
+
+
+def test_whom_it_binds(client: TestClient, user: TestClient) -> None:
+    put(client, keys=[own_key(user)], mandatory=["church"])
+    assert stack(plan(user)) == [("church", 1, 1.5)]
+    assert plan(client)["policies"] == plan(user_of(client))["policies"] == []
+    put(client, mandatory=["church"])
+    assert {plan(caller)["policies"][0]["version"] for caller in (client, user, user_of(client))} == {2}
+    assert code(user.get("/policies/house")) == "forbidden"
+
+
+def test_several_hold_at_once(client: TestClient, user: TestClient) -> None:
+    put(
+        client, "b", mandatory=[{"concept": "church", "strength": 3}], models=["toy", "y"], limits={"width": 64, "num_frames": 17}
+    )
+    put(client, "a", keys=[own_key(user)], mandatory=["church@1", "parachute"], models=["x", "toy"], limits={"width": 32})
+    planned = plan(user, erase=[])
+    assert [policy["name"] for policy in planned["policies"]] == ["a", "b"]
+    assert stack(planned) == [("church", 1, 3.0), ("parachute", 1, 1.5)]
+    assert (planned["width"], plan(client)["width"]) == (32, 64)
+    found = refused(user, width=48)
+    assert found[:2] == ("policy_forbids", "width")
+    assert "'a'" in found[2]
+    assert "'b'" not in found[2]
+
+
+def test_two_that_contradict_each_other_let_nothing_pass(client: TestClient) -> None:
+    add_eraser(client, "church", fingerprint="e" * 64)
+    put(client, "a", mandatory=["church@1"])
+    put(client, "b", mandatory=["church@2"])
+    found = refused(client, erase=["church@1"])
+    assert found[:2] == ("policy_unsatisfied", None)
+    assert "'a' (version 1) and the policy 'b' (version 1)" in found[2]
+
+
+@pytest.mark.parametrize("kind", ["mandatory", "defaults"])
+def test_what_cannot_act_refuses_the_request(client: TestClient, kind: str) -> None:
+    add_eraser(client, "candidate", active=False)
+    add_eraser(client, "foreign", fingerprint="e" * 64)
+    before = len(client.get("/generations").json()["data"])
+    for eraser in ("never trained", "candidate", "foreign", "church@2"):
+        put(client, **{kind: [eraser]})
+        assert refused(client)[:2] == ("policy_unsatisfied", None)
+        assert "'house'" in refused(client)[2]
+        assert client.post("/generate?dry_run=true", json={"prompt": "a"}).status_code == 409
+    if kind == "mandatory":
+        assert refused(client, erase=["church@2"])[:2] == ("policy_unsatisfied", None)
+    assert refused(client, erase=["nothing"])[0] == ("policy_unsatisfied" if kind == "mandatory" else "unknown_concept")
+    assert len(client.get("/generations").json()["data"]) == before
+    put(client, **{kind: ["church"]})
+    generate(client)
+
+
+def test_models_and_limits(client: TestClient) -> None:
+    limits = {"width": 50, "height": 32, "num_frames": 12, "num_inference_steps": 7}
+    put(client, limits=limits)
+    planned = plan(client)
+    assert (planned["width"], planned["height"]) == (48, 32)
+    assert (plan(client, num_frames=9)["num_frames"], planned["num_inference_steps"]) == (9, 7)
+    for field, beyond in (("width", 64), ("height", 48), ("num_frames", 13), ("num_inference_steps", 8)):
+        assert refused(client, **{field: beyond})[:2] == ("policy_forbids", field)
+    put(client, limits={"num_frames": 7})
+    assert plan(client)["num_frames"] == 5
+    put(client, limits={"width": 31})  # less than the model can make
+    assert refused(client)[:2] == ("policy_forbids", "width")
+    put(client, models=["other"])
+    for body in ({}, {"model": "toy"}):
+        found = refused(client, **body)
+        assert found[:2] == ("policy_forbids", "model")
+        assert "allowed: 'other'" in found[2]
+
+
+def test_the_registry_keeps_what_policies_need(client: TestClient) -> None:
+    add_eraser(client, "church", active=False)
+    for kind in ("mandatory", "defaults"):
+        put(client, **{kind: ["church"]})
+        assert code(client.post("/erasers/church/1/retire")) == "policy_needs_eraser"
+    put(client, mandatory=["church@1"])
+    assert code(client.post("/erasers/church/1/retire")) == "policy_needs_eraser"
+    for override in (False, True):
+        response = client.post("/erasers/church/2/activate", json={"override": override})
+        assert (code(response), "'house' (version 3)" in response.text) == ("policy_needs_eraser", True)
+    assert client.get("/erasers/church/1").json()["status"] == "active"
+    put(client, mandatory=["church"])  # the way that the README tells: at no moment is a request refused
+    assert client.post("/erasers/church/2/activate").is_success
+    put(client, mandatory=["church@2"])
+    assert stack(plan(client)) == [("church", 2, 1.5)]
+    assert client.post("/erasers/parachute/1/retire").is_success
+    assert client.delete("/policies/house").status_code == 204
+    assert client.post("/erasers/church/2/retire").is_success
+
+
+def test_a_default_that_is_pinned_elsewhere_does_not_keep_this_version(client: TestClient) -> None:
+    put(client, defaults=["church@2"])
+    assert client.post("/erasers/church/1/retire").is_success
+
+
+def test_the_policy_and_the_generation_are_of_one_transaction(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite has one writer, so a policy that is put while a request is accepted waits, and holds for the next."""
+    import threading
+
+    from service import accept
+
+    putting = threading.Thread(target=lambda: put(client, mandatory=["church"]))
+    planned = accept.plan
+
+    def meanwhile(*args: Any) -> Any:
+        done = planned(*args)
+        if not putting.ident:
+            putting.start()
+            putting.join(0.3)
+            assert putting.is_alive()
+        return done
+
+    monkeypatch.setattr(accept, "plan", meanwhile)
+    first = generate(client)
+    putting.join()
+    assert (first["policies"], generate(client)["policies"]) == ([], [{"name": "house", "version": 1}])
+
+
+def test_it_survives_a_restart_and_rows_from_before_are_read(settings: Settings) -> None:
+    with serving(settings) as client:
+        put(client, mandatory=["church"])
+        old = generate(client)
+        with gateway_of(client).database.write() as session:
+            (kept,) = session.execute(text("SELECT plan FROM jobs")).one()
+            stripped = {name: value for name, value in json.loads(kept).items() if name != "policies"}
+            session.execute(text("UPDATE jobs SET plan = :plan"), {"plan": json.dumps(stripped)})
+        assert client.get(old["links"]["self"]).json()["policies"] == []
+    from tests.service.test_idempotency import restarted
+
+    with restarted(settings) as again:
+        assert stack(plan(again)) == [("church", 1, 1.5)]
