@@ -7,6 +7,7 @@ from __future__ import annotations
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from service import audit
 from service.auth import Caller
 from service.binding import binding_of
 from service.errors import RequestError, StateError
@@ -47,6 +48,7 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
             plan=planned.model_dump(mode="json"),
             labels=dict(request.metadata),
         )
+        audit.accepted_generation(session, job, planned, keep_prompt=gateway.audit_prompts)
     ring(gateway.queue, job)
     return job
 
@@ -96,7 +98,7 @@ def _insert_training(session: Session, caller: Caller, request: TrainRequest, ca
         plan=task.model_dump(mode="json"),
         labels={},
     )
-    erasers.insert_training(
+    row = erasers.insert_training(
         session,
         concept=request.concept,
         version=version,
@@ -106,4 +108,5 @@ def _insert_training(session: Session, caller: Caller, request: TrainRequest, ca
         config=request.config,
         job_id=job_id,
     )
+    audit.accepted_training(session, job, row)
     return job

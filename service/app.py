@@ -25,7 +25,7 @@ from service.gate import Thresholds
 from service.gateway import Gateway
 from service.loops import HintListener, Loop, Sweeper, running
 from service.removal import Remover
-from service.routes import erasers, events, generations, health, keys, models, policies, videos
+from service.routes import audit, erasers, events, generations, health, keys, models, policies, videos
 from service.rq_queue import RqQueue
 from service.seed import shipped_erasers, take_in_all
 from service.settings import Settings
@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Clearway", description=_DESCRIPTION, lifespan=lifespan)
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger={"/erasers": MAX_TRAINING_BODY_BYTES})
     handlers.install(app)
-    for part in (generations, events, erasers, policies, keys, models, health, videos):
+    for part in (generations, events, erasers, policies, audit, keys, models, health, videos):
         app.include_router(part.router)
     return app
 
@@ -107,6 +107,7 @@ def _build(settings: Settings, database: Database, redis: Redis, async_redis: As
         remover=remover,
         events=EventSource(async_redis),
         thresholds=Thresholds.of(settings),
+        audit_prompts=settings.audit_prompts,
     )
     sweeper = Sweeper(database, sweep, interval_seconds=settings.sweep_interval_seconds)
     listener = HintListener(redis, database, settler)

@@ -150,6 +150,16 @@ class Client:
     def delete_key(self, key_id: str) -> None:
         self._call("DELETE", f"/keys/{key_id}")
 
+    def audit_pages(self) -> Iterator[JsonObject]:
+        """The whole audit log, oldest first."""
+        after = 0
+        while True:
+            page = self._json("GET", "/audit", query={"after": str(after)})
+            yield page
+            if page["next_after"] is None:
+                return
+            after = page["next_after"]
+
     # how
 
     def _follow(self, path: str) -> Iterator[Event]:

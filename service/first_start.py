@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 
+from service.audit import record
 from service.auth import new_key
 from service.store import keys
 from service.store.database import Database
@@ -24,6 +25,7 @@ def ensure_operator_key(database: Database, path: Path) -> None:
             return
         key = new_key()
         keys.insert(session, key_id=key.key_id, name="first operator", role="operator", secret_sha256=key.secret_sha256)
+        record(session, "key.created", key.key_id, {"name": "first operator", "role": "operator"}, actor=None)
         _write_private(path, key.token + "\n")
     logger.info("made the first operator key: %s", path)
 

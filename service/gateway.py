@@ -26,3 +26,4 @@ class Gateway:
     remover: Remover
     events: EventSource
     thresholds: Thresholds
+    audit_prompts: bool

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service.audit import eraser_name, record
 from service.binding import needing
 from service.errors import MissingError, StateError
 from service.gate import Thresholds, judge
@@ -45,7 +46,7 @@ def give_up(session: Session, job_id: str) -> None:
     erasers.move(session, erasers.of_job(session, job_id), "failed")
 
 
-def activate(session: Session, row: EraserVersion, thresholds: Thresholds, *, override: bool) -> None:
+def activate(session: Session, row: EraserVersion, thresholds: Thresholds, *, override: bool, actor: str) -> None:
     """`candidate` → `active`; the version that was active for the same concept and encoder is retired in the same breath."""
     name = f"version {row.version} of {row.concept!r}"
     if row.status != "candidate":
@@ -62,9 +63,13 @@ def activate(session: Session, row: EraserVersion, thresholds: Thresholds, *, ov
     retired = before is None or erasers.move(session, before, "retired", retired_at=now)
     if not (retired and erasers.move(session, row, "active", activated_at=now)):
         raise StateError("invalid_state", f"{name} was changed by somebody else meanwhile: look at it again")
+    if before is not None:
+        _record_retired(session, before, successor=row.version, actor=actor)
+    details = {"digest": row.digest, "override": override, "gate": {"passed": verdict.passed, "reasons": list(verdict.reasons)}}
+    record(session, "eraser.activated", eraser_name(row), details, actor=actor)
 
 
-def retire(session: Session, row: EraserVersion) -> None:
+def retire(session: Session, row: EraserVersion, *, actor: str) -> None:
     """`active` → `retired`. Requests for the concept are refused from now on, unless another version is activated."""
     if row.status == "active" and (policies := needing(session, row.concept, {row.version, None})):
         message = f"version {row.version} of {row.concept!r} is needed by {policies}: change that first, or activate a successor"
@@ -72,3 +77,8 @@ def retire(session: Session, row: EraserVersion) -> None:
     if row.status != "active" or not erasers.move(session, row, "retired", retired_at=datetime.now(UTC)):
         message = f"version {row.version} of {row.concept!r} is {row.status}; only an active one can be retired"
         raise StateError("invalid_state", message)
+    _record_retired(session, row, successor=None, actor=actor)
+
+
+def _record_retired(session: Session, row: EraserVersion, *, successor: int | None, actor: str) -> None:
+    record(session, "eraser.retired", eraser_name(row), {"digest": row.digest, "successor": successor}, actor=actor)

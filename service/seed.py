@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 import workers.contract
 from erasers import artefact
 from erasers.errors import ArtefactError
+from service.audit import eraser_name, record
 from service.store import erasers
 from service.store.database import Database
 from service.store.models import EraserVersion
@@ -59,7 +60,7 @@ def take_in(session: Session, store: ArtifactStore, directory: Path, *, model: s
     if known is not None:
         return known
     versions = erasers.of_concept(session, concept)
-    return erasers.insert_shipped(
+    row = erasers.insert_shipped(
         session,
         concept=concept,
         method=config.method,
@@ -72,3 +73,6 @@ def take_in(session: Session, store: ArtifactStore, directory: Path, *, model: s
         config=config.recipe,
         activate=all(row.encoder_fingerprint != config.encoder.fingerprint for row in versions),
     )
+    if row.status == "active":
+        record(session, "eraser.activated", eraser_name(row), {"digest": digest, "shipped": True}, actor=None)
+    return row

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
 
     idempotency_seconds: int = Field(default=24 * 3600, ge=1, description="So long an `Idempotency-Key` is remembered, at least.")
 
+    audit_prompts: bool = Field(default=False, description="The audit log keeps prompts, for good, beside their SHA-256.")
+
     gate_min_origin_rate: float = Field(default=0.3, ge=0, le=1, description="Below this the model barely shows the concept.")
     gate_max_erased: float = Field(default=0.10, ge=0, le=1, description="Concept left on plain prompts, relative to origin.")
     gate_max_synonym: float = Field(default=0.15, ge=0, le=1, description="Concept left on synonyms, relative to origin.")

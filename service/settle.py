@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from service import registry
+from service import audit, registry
 from service.queue import JobQueue
 from service.ring import ring
 from service.schemas.generations import Plan
@@ -69,6 +69,8 @@ class Settler:
             if job.status == "queued" and not jobs.start(session, job, at=_began(job, seconds)):
                 return
             moved = move(session, job)
+            if moved and job.status in TERMINAL:
+                audit.settled(session, job)
         if moved:
             logger.info("job %s attempt %d: %s %s", job.id, job.attempt, job.status, job.error_code or "")
         if moved and job.status == "queued":

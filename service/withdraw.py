@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from service import audit
+from service.auth import Caller
 from service.gateway import Gateway
 from service.ring import silence
 from service.states import TERMINAL
@@ -9,27 +11,31 @@ from service.store import idempotency, jobs
 from service.store.models import Job
 
 
-def cancel(gateway: Gateway, job: Job) -> Job:
+def cancel(gateway: Gateway, caller: Caller, job: Job) -> Job:
     """The job as it is afterwards: canceled, unless it had ended before. Looks into the store first, so that what has ended
     is not called canceled; from the commit on, whatever a worker still writes counts for nothing."""
     job = gateway.sweep.observe(job) if job.status not in TERMINAL else job
     with gateway.database.write() as session:
         locked = jobs.lock(session, job.id)
         withdrawn = locked is not None and locked.status not in TERMINAL and jobs.cancel(session, locked)
+        if locked is not None and withdrawn:
+            audit.settled(session, locked, actor=caller.key_id)
     if locked is not None and withdrawn:
         silence(gateway.queue, locked, worker=None)
     return locked or job
 
 
-def delete(gateway: Gateway, job: Job) -> None:
+def delete(gateway: Gateway, caller: Caller, job: Job) -> None:
     """Gone for clients when this returns; gone altogether as soon as no worker holds it, which may be now."""
     with gateway.database.write() as session:
         locked = jobs.lock(session, job.id)
         if locked is None:
             return
-        if locked.status not in TERMINAL:
-            jobs.cancel(session, locked)
+        canceled = locked.status not in TERMINAL and jobs.cancel(session, locked)
         jobs.hide(session, locked)
         idempotency.forget_request(session, locked.id)
+        if canceled:
+            audit.settled(session, locked, actor=caller.key_id)
+        audit.record(session, "generation.deleted", locked.id, {}, actor=caller.key_id)
     silence(gateway.queue, locked, worker=None)
     gateway.remover.remove(locked)

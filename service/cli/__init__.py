@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import demo, erasers, evaluate, generate, keys, parts, up
+from service.cli import audit, demo, erasers, evaluate, generate, keys, parts, up
 from service.cli.failures import expected_failures
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command("generate")(generate.generate)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(erasers.app, name="erasers")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.command("gateway")(parts.gateway)
 app.command("worker")(parts.worker)
 app.command("trainer")(parts.trainer)

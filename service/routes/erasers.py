@@ -124,7 +124,8 @@ def activate(
     `{"override": true}` is sent. A version that a policy names stays until the policy names another."""
     with gateway.database.write() as session:
         row = registry.find(session, concept, version)
-        registry.activate(session, row, gateway.thresholds, override=request is not None and request.override)
+        override = request is not None and request.override
+        registry.activate(session, row, gateway.thresholds, override=override, actor=caller.key_id)
     return _view(gateway, concept, version)
 
 
@@ -137,7 +138,7 @@ def retire(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, call
     """Requests that erase the concept are refused until another version is activated. Accepted ones keep their pins.
     A version that a policy in force needs is not retired."""
     with gateway.database.write() as session:
-        registry.retire(session, registry.find(session, concept, version))
+        registry.retire(session, registry.find(session, concept, version), actor=caller.key_id)
     return _view(gateway, concept, version)
 
 

@@ -110,7 +110,7 @@ def get_receipt(id: str, gateway: GatewayDep, caller: CallerDep) -> Receipt:  # 
 def cancel(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # noqa: A002
     """Canceled at once and for good: whatever a worker still does for it is never shown. A worker that runs it is told to
     stop, which it does within one step. Cancelling again changes nothing; a generation that has ended otherwise is refused."""
-    job = withdraw.cancel(gateway, owned_generation(gateway, caller, id))
+    job = withdraw.cancel(gateway, caller, owned_generation(gateway, caller, id))
     if job.status != "canceled":
         raise StateError("invalid_state", f"generation {id} is {job.status} and cannot be cancelled any more")
     return views.generation(job)
@@ -119,4 +119,4 @@ def cancel(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # no
 @router.delete("/generations/{id}", status_code=204, responses=responses("not_found"), summary="Delete")
 def delete(id: str, gateway: GatewayDep, caller: CallerDep) -> None:  # noqa: A002
     """Its words, its video and its receipt. One that is not finished is cancelled first."""
-    withdraw.delete(gateway, owned_generation(gateway, caller, id))
+    withdraw.delete(gateway, caller, owned_generation(gateway, caller, id))

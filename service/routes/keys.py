@@ -6,6 +6,7 @@ from typing import cast
 
 from fastapi import APIRouter
 
+from service.audit import record
 from service.auth import Role, new_key
 from service.deps import GatewayDep, OperatorDep
 from service.errors import MissingError, StateError
@@ -31,6 +32,7 @@ def create_key(request: KeyRequest, gateway: GatewayDep, caller: OperatorDep) ->
     made = new_key()
     with gateway.database.write() as session:
         key = keys.insert(session, key_id=made.key_id, name=request.name, role=request.role, secret_sha256=made.secret_sha256)
+        record(session, "key.created", key.id, {"name": key.name, "role": key.role}, actor=caller.key_id)
     return CreatedKey(key=made.token, **_fields(key))
 
 
@@ -44,6 +46,7 @@ def delete_key(id: str, gateway: GatewayDep, caller: OperatorDep) -> None:  # no
         if key.role == "operator" and keys.count_operators(session) == 1:
             raise StateError("invalid_state", "this is the last operator's key: make another one first")
         keys.revoke(session, key)
+        record(session, "key.revoked", key.id, {"name": key.name, "role": key.role}, actor=caller.key_id)
 
 
 def _fields(key: ApiKey) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from service import views
+from service.audit import record
 from service.deps import MAX_VERSION, GatewayDep, OperatorDep
 from service.errors import MissingError, RequestError
 from service.handlers import responses
@@ -57,14 +58,18 @@ def put_policy(name: PolicyName, request: PolicyRules, gateway: GatewayDep, call
             if keys.find_valid(session, key_id) is None:
                 param = f"keys[{index}]"
                 raise RequestError("invalid_request", f"{param}: no valid key {key_id!r}: GET /keys lists them", param=param)
-        return views.policy(policies.put(session, name=name, rules=request.model_dump(mode="json"), created_by=caller.key_id))
+        row = policies.put(session, name=name, rules=request.model_dump(mode="json"), created_by=caller.key_id)
+        record(session, "policy.put", name, {"version": row.version, "rules": row.rules}, actor=caller.key_id)
+    return views.policy(row)
 
 
 @router.delete("/{name}", status_code=204, responses=responses("not_found"), summary="End a policy")
 def delete_policy(name: PolicyName, gateway: GatewayDep, caller: OperatorDep) -> None:
     """It binds no request from now on. Its versions can still be read by number."""
     with gateway.database.exclusive() as session:
-        policies.end(session, _found(policies.get(session, name), name))
+        row = _found(policies.get(session, name), name)
+        policies.end(session, row)
+        record(session, "policy.deleted", name, {"version": row.version}, actor=caller.key_id)
 
 
 def _found(row: PolicyVersion | None, name: str) -> PolicyVersion:

@@ -124,7 +124,7 @@ def download(
 @router.delete("/videos/{id}", responses=responses("not_found"), summary="Delete a video")
 def delete(id: str, gateway: GatewayDep, caller: CallerDep) -> DeletedVideo:  # noqa: A002
     """Its words, its bytes and its receipt. One that is not finished is cancelled first."""
-    withdraw.delete(gateway, owned_generation(gateway, caller, id))
+    withdraw.delete(gateway, caller, owned_generation(gateway, caller, id))
     return DeletedVideo(id=id)
 
 

@@ -23,6 +23,7 @@ OPERATOR_CALLS = [
     ("GET", "/policies/a", None),
     ("PUT", "/policies/a", {"mandatory": ["church"]}),
     ("DELETE", "/policies/a", None),
+    ("GET", "/audit", None),
     ("GET", "/keys", None),
     ("POST", "/keys", {"name": "mine", "role": "operator"}),
     ("DELETE", "/keys/000000000000", None),

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -26,7 +28,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_stopping_server_ends_streams_and_itself(settings: Settings) -> None:
+@contextmanager
+def gateway_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Its address, and the process."""
     open_store(settings.artifacts_url).put("models/toy.json", CARD.model_dump_json().encode())
     url = f"http://127.0.0.1:{free_port()}"
     environment = {
@@ -39,21 +43,26 @@ def test_a_stopping_server_ends_streams_and_itself(settings: Settings) -> None:
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:
             wait_until(lambda: answers(url), seconds=60)
-            key = settings.operator_key_path.read_text().strip()
-            with httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}) as client:
-                accepted = client.post("/generate", json={"prompt": "a church"}).json()
-                with client.stream("GET", accepted["links"]["events"]) as stream:
-                    assert stream.status_code == 200
-                    stopper = threading.Timer(0.3, server.send_signal, [signal.SIGINT])
-                    stopper.start()
-                    assert "settled" not in stream.read().decode()  # ends well, so that the client comes back
-                    stopper.join()
-            assert server.stderr is not None
-            log = server.stderr.read()
-            assert server.wait(10) == 0, log
-            assert "ERROR" not in log
+            yield url, server
         finally:
             server.kill()
+
+
+def test_a_stopping_server_ends_streams_and_itself(settings: Settings) -> None:
+    with gateway_process(settings) as (url, server):
+        key = settings.operator_key_path.read_text().strip()
+        with httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}) as client:
+            accepted = client.post("/generate", json={"prompt": "a church"}).json()
+            with client.stream("GET", accepted["links"]["events"]) as stream:
+                assert stream.status_code == 200
+                stopper = threading.Timer(0.3, server.send_signal, [signal.SIGINT])
+                stopper.start()
+                assert "settled" not in stream.read().decode()  # ends well, so that the client comes back
+                stopper.join()
+        assert server.stderr is not None
+        log = server.stderr.read()
+        assert server.wait(10) == 0, log
+        assert "ERROR" not in log
 
 
 def answers(url: str) -> bool:

@@ -1,0 +1,35 @@
+"""`clearway audit …`: the log of what happened, for operators."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+
+app = typer.Typer(help="Check the audit log. Needs an operator's key.", no_args_is_help=True)
+
+
+@app.callback()
+def audit() -> None: ...
+
+
+@app.command()
+def verify(
+    head: Annotated[str | None, typer.Option(help="A head that an earlier run printed; finds an end that was cut off.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Walk the whole log and compute every hash anew. Says where it breaks, with exit code 1; prints its head to be kept
+    where the service cannot write."""
+    from service import chain
+
+    try:
+        saved = None if head is None else chain.Head.parse(head)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong), param_hint="--head") from wrong
+    with connect(url, key, data_dir) as client:
+        found = chain.verify(client.audit_pages(), saved)
+    typer.echo(f"{found.sequence} entries, none changed, none missing\n{found}")
