@@ -34,10 +34,9 @@ def plan_generation(gateway: Gateway, caller: Caller, request: GenerateRequest) 
 def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest, *, claim: Claim | None = None) -> Job:
     card = gateway.catalogue.card(request.model)
     job_id = new_id("gen")
-    with gateway.database.write() as session:
+    with gateway.database.shared() as session:  # no eraser is retired and no policy changed between check and insert
         if claim is not None:
             claim.take(session, job_id)
-        # in the same transaction: no eraser is retired and no policy changed between check and insert
         planned = plan(session, request, card, binding_of(session, caller.key_id))
         job = jobs.insert(
             session,

@@ -122,7 +122,7 @@ def activate(
 ) -> Eraser:
     """Retires the version that was active for the same concept and text encoder. Its numbers must pass the gate, unless
     `{"override": true}` is sent. A version that a policy names stays until the policy names another."""
-    with gateway.database.write() as session:
+    with gateway.database.exclusive() as session:
         row = registry.find(session, concept, version)
         override = request is not None and request.override
         registry.activate(session, row, gateway.thresholds, override=override, actor=caller.key_id)
@@ -137,7 +137,7 @@ def activate(
 def retire(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: OperatorDep) -> Eraser:
     """Requests that erase the concept are refused until another version is activated. Accepted ones keep their pins.
     A version that a policy in force needs is not retired."""
-    with gateway.database.write() as session:
+    with gateway.database.exclusive() as session:
         registry.retire(session, registry.find(session, concept, version), actor=caller.key_id)
     return _view(gateway, concept, version)
 

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 _BUSY_TIMEOUT_MS = 10_000
 _EXCLUSIVE = text("SELECT pg_advisory_xact_lock(1668048225)")  # one number for all gateways on a PostgreSQL
+_SHARED = text("SELECT pg_advisory_xact_lock_shared(1668048225)")
 
 
 class Database:
@@ -54,10 +55,19 @@ class Database:
 
     @contextmanager
     def exclusive(self) -> Iterator[Session]:
-        """A write transaction that runs beside no other exclusive one, of any gateway."""
+        """A write transaction that runs beside no other exclusive one and no shared one, of any gateway."""
         with self.write() as session:
             if self.engine.dialect.name == "postgresql":
                 session.execute(_EXCLUSIVE)
+            yield session
+
+    @contextmanager
+    def shared(self) -> Iterator[Session]:
+        """A write transaction that runs beside others of its kind: what only exclusive ones change stays as it is until the end.
+        (SQLite has one writer at a time anyway.)"""
+        with self.write() as session:
+            if self.engine.dialect.name == "postgresql":
+                session.execute(_SHARED)
             yield session
 
     def migrate(self, revision: str = "head") -> None:

@@ -15,12 +15,14 @@ from sqlalchemy import text
 from service import audit
 from service.audit import Action
 from service.chain import ChainBroken, Head, verify
+from service.seed import take_in
 from service.settings import Settings
 from service.store.database import Database
 from service.store.models import Base
 from tests.service.calls import code, generate, settled, train, wait_until
 from tests.service.conftest import serving
 from tests.service.hand import FINGERPRINT, VIDEO, Hand, add_eraser, digest_of, gateway_of
+from tests.service.test_seed import ship
 
 README = (Path(__file__).parents[2] / "service" / "README.md").read_text()
 
@@ -283,9 +285,6 @@ def test_a_cut_end_with_its_head_set_back_is_found_by_a_saved_head(client: TestC
 
 
 def test_a_shipped_eraser_is_activated_by_the_service(client: TestClient, tmp_path: Path) -> None:
-    from service.seed import take_in
-    from tests.service.test_seed import ship
-
     with gateway_of(client).database.exclusive() as session:
         row = take_in(session, gateway_of(client).store, ship(tmp_path / "cat", "cat"), model="toy")
     entry = the(client, "eraser.activated")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
+from service import accept
 from service.settings import Settings
 from tests.service.calls import code, generate, settled, wait_until
 from tests.service.conftest import serving, user_of
 from tests.service.hand import Hand, add_eraser, gateway_of
+from tests.service.test_idempotency import restarted
 
 README = (Path(__file__).parents[2] / "service" / "README.md").read_text()
 
@@ -240,13 +243,11 @@ def test_a_default_that_is_pinned_elsewhere_does_not_keep_this_version(client: T
     assert client.post("/erasers/church/1/retire").is_success
 
 
-def test_the_policy_and_the_generation_are_of_one_transaction(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite has one writer, so a policy that is put while a request is accepted waits, and holds for the next."""
-    import threading
-
-    from service import accept
-
-    putting = threading.Thread(target=lambda: put(client, mandatory=["church"]))
+@pytest.mark.parametrize("change", ["policy", "eraser"])
+def test_nothing_changes_between_check_and_commit(client: TestClient, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """A policy that is put, or an eraser that is retired, while a request is accepted waits, and holds for the next."""
+    changes = {"policy": lambda: put(client, mandatory=["church"]), "eraser": lambda: client.post("/erasers/church/1/retire")}
+    putting = threading.Thread(target=changes[change])
     planned = accept.plan
 
     def meanwhile(*args: Any) -> Any:
@@ -258,9 +259,15 @@ def test_the_policy_and_the_generation_are_of_one_transaction(client: TestClient
         return done
 
     monkeypatch.setattr(accept, "plan", meanwhile)
-    first = generate(client)
+    first = generate(client, erase=["church"])
     putting.join()
-    assert (first["policies"], generate(client)["policies"]) == ([], [{"name": "house", "version": 1}])
+    assert (first["policies"], stack(first)) == ([], [("church", 1, 1.5)])
+    logged = [entry["action"] for entry in client.get("/audit").json()["data"][1:]]
+    assert logged == ["generation.accepted", {"policy": "policy.put", "eraser": "eraser.retired"}[change]]
+    if change == "policy":
+        assert plan(client)["policies"] == [{"name": "house", "version": 1}]
+    else:
+        assert refused(client, erase=["church"])[0] == "eraser_not_active"
 
 
 def test_it_survives_a_restart_and_rows_from_before_are_read(settings: Settings) -> None:
@@ -272,7 +279,5 @@ def test_it_survives_a_restart_and_rows_from_before_are_read(settings: Settings)
             stripped = {name: value for name, value in json.loads(kept).items() if name != "policies"}
             session.execute(text("UPDATE jobs SET plan = :plan"), {"plan": json.dumps(stripped)})
         assert client.get(old["links"]["self"]).json()["policies"] == []
-    from tests.service.test_idempotency import restarted
-
     with restarted(settings) as again:
         assert stack(plan(again)) == [("church", 1, 1.5)]
