@@ -2,7 +2,6 @@
 
 from erasers.pairs.chat import ChatPairs
 from erasers.pairs.prompts import Pairs, Split
-from erasers.pairs.source import JsonLines, PairSource, Templates
 from erasers.pairs.templates import templates
 
-__all__ = ["ChatPairs", "JsonLines", "PairSource", "Pairs", "Split", "Templates", "templates"]
+__all__ = ["ChatPairs", "Pairs", "Split", "templates"]

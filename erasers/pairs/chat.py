@@ -48,7 +48,7 @@ _SCHEMA = {
 
 @dataclass(frozen=True, kw_only=True)
 class ChatPairs:
-    """A `PairSource`. `base_url` ends before `/chat/completions`, with `/v1` where the server has it."""
+    """`base_url` ends before `/chat/completions`, with `/v1` where the server has it."""
 
     base_url: str
     model: str
@@ -93,7 +93,7 @@ class ChatPairs:
     def _ask(self, client: httpx.Client, request: Mapping[str, Any]) -> dict[str, Any]:
         trouble = ""
         for attempt in range(self.attempts):
-            pause = self.backoff_seconds * 2 ** (attempt - 1)
+            pause = self.backoff_seconds * 2**attempt
             try:
                 response = client.post("chat/completions", json=request)
             except httpx.TransportError as error:
