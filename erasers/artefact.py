@@ -60,7 +60,7 @@ class ArtefactConfig:
     description: str
     encoder: EncoderIdentity
     layer: int
-    """0-based encoder block whose output is edited."""
+    """0-based encoder block at which it acts; the last for what acts behind the encoder, or not in it."""
     strength: float
     """γ"""
     gate: Gate | None

@@ -19,6 +19,9 @@ from erasers.errors import EncoderError, EncoderMismatch, HookTargetMissing
 _BLOCK_PATHS = ("encoder.block", "encoder.layers", "text_model.encoder.layers")
 """T5 and UMT5; CLIP in transformers 5; CLIP in transformers 4."""
 
+_PROJECTION_PATHS = ("layer.0.SelfAttention.o", "self_attn.out_proj")
+"""T5 and UMT5; CLIP."""
+
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 
 
@@ -45,6 +48,18 @@ def block(text_encoder: nn.Module, layer: int) -> nn.Module:
     return found[layer]
 
 
+def attention_projection(text_encoder: nn.Module, layer: int) -> nn.Module:
+    """The linear module W_o (d_inner → d_model) with which a block's self-attention writes to the residual stream."""
+    for path in _PROJECTION_PATHS:
+        try:
+            found = attrgetter(path)(block(text_encoder, layer))
+        except AttributeError:
+            continue
+        if isinstance(found, nn.Linear):
+            return found
+    raise HookTargetMissing(f"blocks of {type(text_encoder).__name__} have no linear module at {' or '.join(_PROJECTION_PATHS)}")
+
+
 def hidden(output: Any) -> Tensor:
     """h (B, T, d_model) in what a block returns: the tensor itself (UMT5, CLIP) or a tuple's first item (T5)."""
     h = output[0] if isinstance(output, tuple) else output
@@ -56,6 +71,13 @@ def hidden(output: Any) -> Tensor:
 def with_hidden(output: Any, h: Tensor) -> Any:
     """What the block returned, with its hidden states replaced."""
     return (h, *output[1:]) if isinstance(output, tuple) else h
+
+
+def with_embeddings(output: Any, embeddings: Tensor) -> Any:
+    """What the encoder returned, a tuple or a ModelOutput, with its first item replaced. CLIP's pooled output stays."""
+    if isinstance(output, tuple):
+        return (embeddings, *output[1:])
+    return type(output)(**(dict(output) | {"last_hidden_state": embeddings}))
 
 
 def leads_with_bos(text_encoder: nn.Module) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from erasers import encoders
 from erasers.errors import ConfigError, PromptTooLong
+from erasers.hooks import real_tokens_of
 
 Padding = Literal["masked", "attended"]
 """How the model's pipeline calls its encoder: with an attention mask (Wan), or without, padded to `max_length` (CogVideoX)."""
@@ -71,6 +71,10 @@ class PromptEncoder:
             rows = order[start : start + self.batch_size]
             yield self._encode(rows, [ids[row] for row in rows])
 
+    def encode(self, prompts: Sequence[str]) -> EncodedBatch:
+        """All at once, with a gradient where the encoder, or a hook on it, has one."""
+        return self._encode(list(range(len(prompts))), self.token_ids(prompts))
+
     def final_states(self, prompts: Sequence[str]) -> FlatStates:
         """Token states after the final layer norm, in the order of `prompts`: what the denoiser is given."""
         states: list[Tensor] = [torch.empty(0)] * len(prompts)
@@ -89,10 +93,7 @@ class PromptEncoder:
             mask[i, : len(tokens)] = 1
         input_ids, mask = input_ids.to(self.device), mask.to(self.device)
         final = self.text_encoder(input_ids=input_ids, attention_mask=mask if self.padding == "masked" else None)[0]
-        real = mask > 0
-        if encoders.leads_with_bos(self.text_encoder):
-            real[:, 0] = False
-        return EncodedBatch(rows, final, real)
+        return EncodedBatch(rows, final, real_tokens_of(self.text_encoder, mask))
 
 
 def mean_by_prompt(values: Tensor, prompt: Tensor) -> Tensor:

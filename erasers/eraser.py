@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 
 from erasers import artefact, methods
 from erasers.artefact import ArtefactConfig
-from erasers.errors import ArtefactError, ArtefactInvalid, ConfigError, DigestMismatch
-from erasers.methods.base import Edit
+from erasers.errors import ArtefactError, ArtefactInvalid, ConfigError, DigestMismatch, StackError
+from erasers.methods.base import AttentionMethod, BlockMethod, Edit, EmbeddingMethod, PromptMethod, Stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +53,46 @@ class Eraser:
         stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         return cls(config, dict(tensors), artefact.digest_of(config.to_bytes(), safetensors.torch.save(stored)))
 
-    def edit(self, h: Tensor) -> Edit:
-        """v and score for h (n, d_model), one token a row, in float32 whatever h and the tensors are."""
-        served = {name: tensor.to(h.device, torch.float32) for name, tensor in self.tensors.items()}
-        return methods.get(self.method).edit(served, self.config.parameters, h.float())
+    @property
+    def stage(self) -> Stage:
+        return methods.get(self.method).stage
+
+    def edit(self, h: Tensor, x: Tensor | None = None) -> Edit:
+        """v and score for h (n, d_model), one token a row, in float32 whatever h and the tensors are.
+
+        x (n, d_inner): what the attention's projection made h of, where the eraser acts there. Raises StackError for an
+        eraser that acts on no hidden state.
+        """
+        method, tensors = methods.get(self.method), self._served(h.device)
+        if isinstance(method, AttentionMethod) and x is not None:
+            return method.edit(tensors, self.config.parameters, h.float(), x.float())
+        if isinstance(method, BlockMethod):
+            return method.edit(tensors, self.config.parameters, h.float())
+        raise StackError(f"{self!r} does not act on what a block returns, but at the stage {self.stage!r}")
+
+    def edit_embeddings(self, e: Tensor, without: Callable[[], Tensor]) -> Tensor:
+        """v (n, d_model) for the embeddings e (n, d_model) of one prompt; `without` as in `EmbeddingMethod.edit`."""
+        v: Tensor = self._embedding_method().edit(self._served(e.device), self.config.parameters, e.float(), without)
+        return v
+
+    def score(self, e: Tensor) -> Tensor:
+        """(n,): how strongly the concept is present in each of the embeddings e (n, d_model)."""
+        score: Tensor = self._embedding_method().score(self._served(e.device), self.config.parameters, e.float())
+        return score
+
+    def negative_words(self) -> tuple[str, ...]:
+        """What is appended to the negative prompt: nothing, unless that is where the eraser acts."""
+        method = methods.get(self.method)
+        return method.words(self.config.parameters) if isinstance(method, PromptMethod) else ()
+
+    def _embedding_method(self) -> EmbeddingMethod[Any]:
+        method = methods.get(self.method)
+        if not isinstance(method, EmbeddingMethod):
+            raise StackError(f"{self!r} does not act on embeddings, but at the stage {self.stage!r}")
+        return method
+
+    def _served(self, device: torch.device) -> dict[str, Tensor]:
+        return {name: tensor.to(device, torch.float32) for name, tensor in self.tensors.items()}
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Eraser:
         """The same eraser with its tensors there: `to("cuda", torch.float32)` once spares a copy at every forward."""

@@ -1,7 +1,7 @@
 """Hooks that live inside a `with` and leave in its `finally`.
 
 Two of them: one reads which positions of the running forward hold real tokens, the other copies what every block returns.
-The hook that edits is in `erasers.stack`.
+The hooks that edit are in `erasers.edits`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ class RealTokens:
 
     def __init__(self, text_encoder: nn.Module) -> None:
         self._signature = inspect.signature(text_encoder.forward)
-        self._skips_first = encoders.leads_with_bos(text_encoder)
-        self._name = type(text_encoder).__name__
+        self._text_encoder = text_encoder
         self._running = False
         self._attention_mask: Tensor | None = None
 
@@ -45,20 +44,25 @@ class RealTokens:
         """(B, T), bool, on the device of h (B, T, d)."""
         if not self._running:
             raise EncoderError(
-                f"blocks of {self._name} ran outside its forward, so that its attention mask is unknown; call the encoder itself"
+                f"blocks of {type(self._text_encoder).__name__} ran outside its forward, so that its attention mask is unknown; "
+                "call the encoder itself"
             )
         mask = self._attention_mask
         if mask is None:
-            real = torch.ones(h.shape[:2], dtype=torch.bool, device=h.device)
-        elif mask.shape == h.shape[:2]:
-            real = mask.to(device=h.device) > 0
-        else:
+            mask = torch.ones(h.shape[:2], device=h.device)
+        if mask.shape != h.shape[:2]:
             raise EncoderError(
                 f"attention mask of shape {tuple(mask.shape)} for hidden states {tuple(h.shape)}; it must be (B, T)"
             )
-        if self._skips_first:
-            real[:, 0] = False
-        return real
+        return real_tokens_of(self._text_encoder, mask.to(h.device))
+
+
+def real_tokens_of(text_encoder: nn.Module, mask: Tensor) -> Tensor:
+    """(B, T), bool, from an attention mask: end-of-sequence in, padding and a leading BOS out."""
+    real = mask > 0
+    if encoders.leads_with_bos(text_encoder):
+        real[:, 0] = False
+    return real
 
 
 @contextmanager

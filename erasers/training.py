@@ -20,7 +20,7 @@ from erasers.checkpoint import Checkpoint
 from erasers.encoding import PromptEncoder, max_by_prompt
 from erasers.eraser import Eraser
 from erasers.errors import ConfigError
-from erasers.evaluate.probe import fit_probe
+from erasers.evaluate.probe import LinearProbe, fit_probe
 from erasers.evaluate.report import report
 from erasers.gate import fit_gate
 from erasers.methods.base import Fitted, Progress, TrainingSet
@@ -61,6 +61,8 @@ def train(
     """
     chosen = methods.get(method)
     settings = _settings(chosen.config_type, config)
+    if settings.gate and chosen.stage != "block":
+        raise ConfigError(f"gate is for methods that act on a block's output, not for {method}, which acts at {chosen.stage!r}")
     tell = progress or _silent
     identity = encoders.identity(text_encoder, tokenizer)
     encoder = PromptEncoder(text_encoder, tokenizer, max_length, settings.padding)
@@ -74,6 +76,8 @@ def train(
             on_progress=lambda done, total: tell("encode", done, total, {}),
         )
         data = TrainingSet(
+            concept=pairs.concept,
+            encoder=encoder,
             cache=activations,
             positive=activations.rows(parts.train.positive),
             negative=activations.rows(parts.train.negative),
@@ -87,23 +91,13 @@ def train(
         fitted = chosen.fit(data, settings)
         draft = Eraser(_config(fitted, method, settings, pairs, parts, keep_prompts, identity, seed), fitted.tensors, DRAFT)
         probe = fit_probe(activations.final[data.positive], activations.final[data.negative])
-        held_out = [activations.final[activations.rows(side)] for side in (parts.calibrate.positive, parts.calibrate.negative)]
-        curve = strength.draw_curve(
-            draft,
-            encoder,
-            strength.ConceptScale.of(probe, held_out[0], held_out[1]),
-            positive=parts.calibrate.positive,
-            harmless=(*parts.calibrate.negative, *keep_prompts),
-            gammas=strength.grid(settings),
-            fingerprint=identity.fingerprint,
-            on_progress=lambda done, total: tell("calibrate", done, total, {}),
-        )
-        calibration = strength.choose(curve, settings)
-        tensors, compaction = chosen.compact(fitted, data, calibration.gamma, settings)
+        calibration = _calibrate(draft, data, parts, keep_prompts, probe, settings)
+        gamma = draft.strength if calibration is None else calibration.gamma
+        tensors, compaction = chosen.compact(fitted, data, gamma, settings)
         settled = replace(
             draft.config,
-            strength=calibration.gamma,
-            calibration=calibration.report() | {"relative_strength": _relative_strength(draft, data, calibration.gamma)},
+            strength=gamma,
+            calibration={} if calibration is None else calibration.report() | _relative_strength(draft, data, gamma),
             compact=compaction,
         )
         eraser = Eraser(settled, tensors, DRAFT)
@@ -159,6 +153,32 @@ def _config(
     )
 
 
+def _calibrate(
+    draft: Eraser,
+    data: TrainingSet,
+    parts: Split,
+    keep_prompts: Sequence[str],
+    probe: LinearProbe,
+    settings: MethodConfig,
+) -> strength.Calibration | None:
+    """On the calibration split. None for an eraser that the embeddings do not show, and which has no more or less."""
+    if draft.stage == "negative_prompt":
+        return None
+    final = data.cache.final
+    held_out = [final[data.cache.rows(side)] for side in (parts.calibrate.positive, parts.calibrate.negative)]
+    curve = strength.draw_curve(
+        draft,
+        data.encoder,
+        strength.ConceptScale.of(probe, held_out[0], held_out[1]),
+        positive=parts.calibrate.positive,
+        harmless=(*parts.calibrate.negative, *keep_prompts),
+        gammas=strength.grid(settings),
+        fingerprint=draft.config.encoder.fingerprint,
+        on_progress=lambda done, total: data.progress("calibrate", done, total, {}),
+    )
+    return strength.choose(curve, settings)
+
+
 def _gate(eraser: Eraser, data: TrainingSet, parts: Split, settings: MethodConfig) -> Gate:
     """From negatives that were not trained on, scored by the eraser as it is stored."""
     rows = torch.cat([data.cache.rows(parts.calibrate.negative), data.keep])
@@ -166,13 +186,15 @@ def _gate(eraser: Eraser, data: TrainingSet, parts: Split, settings: MethodConfi
     return fit_gate(torch.cat(scores), settings.gate_fpr)
 
 
-def _relative_strength(eraser: Eraser, data: TrainingSet, gamma: float) -> float:
-    """γ E‖v‖ / E‖h‖ over the tokens of positives: a strength that can be compared between erasers."""
+def _relative_strength(eraser: Eraser, data: TrainingSet, gamma: float) -> dict[str, float]:
+    """γ E‖v‖ / E‖h‖ over the tokens of positives: a strength that can be compared between erasers of a block's output."""
+    if eraser.stage != "block":
+        return {}
     removed, present = 0.0, 0.0
     for chunk in chunks(data.cache, eraser.layer, data.positive):
         removed += float(eraser.edit(chunk.h).v.norm(dim=1).sum())
         present += float(chunk.h.norm(dim=1).sum())
-    return round(gamma * removed / present, 5)
+    return {"relative_strength": round(gamma * removed / present, 5)}
 
 
 def _checkpoint(directory: str | Path | None, every: int, *identity: Any) -> Checkpoint | None:

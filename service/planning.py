@@ -21,6 +21,7 @@ Number = TypeVar("Number", int, float)
 
 def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: Binding) -> Plan:
     _allow_model(card, binding)
+    guidance = _or(request.guidance_scale, card.default_guidance_scale)
     width, height, frames, steps = (_default(name, card, binding) for name in get_args(LimitName))
     planned = Plan(
         model=card.id,
@@ -31,10 +32,10 @@ def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: B
         height=_size("height", _or(request.height, height), card),
         num_frames=_frames(_or(request.num_frames, frames), card),
         num_inference_steps=_steps(_or(request.num_inference_steps, steps), card),
-        guidance_scale=_or(request.guidance_scale, card.default_guidance_scale),
+        guidance_scale=guidance,
         seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
         frames_per_second=card.default_frames_per_second,
-        erase=resolve(session, request.erase, card, binding=binding),
+        erase=resolve(session, request.erase, card, guidance_scale=guidance, binding=binding),
         policies=binding.applied,
     )
     _allow_numbers(planned, binding)

@@ -15,17 +15,25 @@ from service.store import erasers
 from service.store.models import EraserVersion
 from workers.contract import ModelCard
 
+NEEDS_GUIDANCE = ("negprompt",)
+"""Methods that only classifier-free guidance carries to the video."""
 
-def resolve(session: Session, erase: Sequence[EraseItem] | None, card: ModelCard, *, binding: Binding) -> list[AppliedEraser]:
+
+def resolve(
+    session: Session, erase: Sequence[EraseItem] | None, card: ModelCard, *, guidance_scale: float, binding: Binding
+) -> list[AppliedEraser]:
     """The canonical stack of a request. `erase` is None where it does not say; then the defaults of its policies hold.
 
-    Raises for a concept that is unknown, not active, or of another encoder. What policies demand is looked at first and by
-    itself, so that it is clear whose fault it is.
+    Raises for a concept that is unknown, not active, or of another encoder, and for an eraser that this guidance leaves without
+    effect. What policies demand is looked at first and by itself, so that it is clear whose fault it is.
     """
+
+    def pin(wish: Wish, param: str | None = None) -> AppliedEraser:
+        return _pin(session, wish, card, guidance_scale, param)
 
     def pin_demanded(wish: Wish) -> AppliedEraser:
         try:
-            return _pin(session, wish, card, None)
+            return pin(wish)
         except ServiceError as error:
             whose = binding.whose(lambda rules: any(other.concept == wish.concept for other in _demanded(rules, erase)))
             raise _refusal(wish, whose, error) from error
@@ -34,7 +42,7 @@ def resolve(session: Session, erase: Sequence[EraseItem] | None, card: ModelCard
     pinned = {wish: pin_demanded(wish) for wish in demanded}
     positions = {item.concept: f"erase[{index}]" for index, item in enumerate(erase or ())}
     wishes = merge(map(wish_of, erase or ()), demanded)
-    return [pinned.get(wish) or _pin(session, wish, card, positions.get(wish.concept)) for wish in wishes]
+    return [pinned.get(wish) or pin(wish, positions.get(wish.concept)) for wish in wishes]
 
 
 def _demanded(rules: Rules, erase: Sequence[EraseItem] | None) -> tuple[Wish, ...]:
@@ -46,7 +54,7 @@ def _refusal(wish: Wish, whose: str, error: ServiceError) -> StateError:
     return StateError("policy_unsatisfied", message)
 
 
-def _pin(session: Session, wish: Wish, card: ModelCard, param: str | None) -> AppliedEraser:
+def _pin(session: Session, wish: Wish, card: ModelCard, guidance_scale: float, param: str | None) -> AppliedEraser:
     row = _find(session, wish, card, param)
     if row.status != "active":
         raise StateError("eraser_not_active", _not_active(row), param=param)
@@ -54,6 +62,13 @@ def _pin(session: Session, wish: Wish, card: ModelCard, param: str | None) -> Ap
         raise _wrong_encoder(wish.concept, row, card, param)
     if row.digest is None or row.strength is None or row.layer is None:
         raise AssertionError(f"active version {row.id} without an artefact")
+    if row.method in NEEDS_GUIDANCE and guidance_scale <= 1:
+        raise RequestError(
+            "invalid_guidance",
+            f"the eraser of {row.concept!r}, version {row.version}, acts through the negative prompt, which does nothing at "
+            f"guidance_scale {guidance_scale:g}: give one above 1",
+            param="guidance_scale",
+        )
     strength = max(row.strength if strength is None else strength for strength in wish.strengths)
     return AppliedEraser(concept=row.concept, version=row.version, digest=row.digest, strength=strength, layer=row.layer)
 

@@ -108,9 +108,9 @@ class EraserUse(Record):
     concept: str
     version: int
     digest: Digest
-    layer: int = Field(description="encoder block, 0-based, whose output was edited")
+    layer: int = Field(description="encoder block, 0-based, at which it acts; the last for what acts behind the encoder")
     strength: float
-    tokens_edited: int = Field(ge=0)
+    tokens_edited: int = Field(ge=0, description="of the prompt; phrases, where it acts on the negative prompt")
     score_before: float = Field(description="how strongly the concept was present at that layer, as the artefact measures it")
     score_after: float
 

@@ -11,7 +11,7 @@ from workers import memory
 from workers.attempt import Attempt
 from workers.contract import GenerationTask, ModelCard, Receipt, video_key
 from workers.errors import InvalidRequest, ModelUnavailable, UnusableOutput
-from workers.pipelines.base import Frames, Shape
+from workers.pipelines.base import Frames, Shape, Stack
 from workers.receipts import eraser_uses, make_receipt
 from workers.resident import Resident
 from workers.video import encode_mp4
@@ -24,6 +24,7 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
     memory.reset_peak(pipeline.device)
     with attempt.stage("erasers"):
         stack = here.erasers.stack(task.erase)
+        check_guidance(stack, shape)
     with attempt.stage("encode"):
         conditioning = pipeline.encode(task.prompt, task.negative_prompt, stack)
         uses = eraser_uses(task.erase, stack, conditioning.uses, prompt=task.prompt)
@@ -71,6 +72,16 @@ def check_shape(task: GenerationTask, card: ModelCard) -> Shape:
         num_inference_steps=task.num_inference_steps,
         guidance_scale=task.guidance_scale,
     )
+
+
+def check_guidance(stack: Stack, shape: Shape) -> None:
+    """Without classifier-free guidance the denoiser never sees the negative prompt, nor what an eraser put there."""
+    for eraser, strength in zip(stack.erasers, stack.strengths, strict=True):
+        if eraser.stage == "negative_prompt" and strength != 0 and shape.guidance_scale <= 1:
+            raise InvalidRequest(
+                f"the eraser of {eraser.concept!r} acts through the negative prompt, which does nothing at guidance_scale "
+                f"{shape.guidance_scale:g}: give one above 1"
+            )
 
 
 def _whole(frames: Frames, shape: Shape) -> Frames:

@@ -8,9 +8,12 @@ from typing import Any
 from erasers.errors import ConfigError
 from erasers.methods.base import Method
 from erasers.methods.clear import Clear
+from erasers.methods.hirm import Hirm
+from erasers.methods.negprompt import NegPrompt
+from erasers.methods.safree import Safree
 from erasers.methods.steering import Steering
 
-METHODS: dict[str, Method[Any]] = {method.name: method for method in (Clear(), Steering())}
+METHODS: dict[str, Method[Any]] = {method.name: method for method in (Clear(), Steering(), Hirm(), Safree(), NegPrompt())}
 
 
 def get(name: str) -> Method[Any]:

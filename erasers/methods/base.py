@@ -1,6 +1,10 @@
-"""What a method is: it fits tensors to pairs, and says what they take out of a block's output.
+"""What a method is: it fits tensors to pairs, and says what they do at the stage where it acts.
 
-One file a method, registered in `erasers.methods`. Serving, strength, gate, artefact and evaluation are the same for all.
+    tokens ─▶ block 0: attention ─▶ … ─▶ block l ─▶ … ─▶ final norm ─▶ embeddings        the negative prompt, its own way
+                       "attention"       "block"                       "embeddings"      "negative_prompt"
+
+One file a method, registered in `erasers.methods`, of one of the four kinds below. Serving, strength, artefact and evaluation
+are the same for all.
 """
 
 from __future__ import annotations
@@ -8,13 +12,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from torch import Tensor
 
 from erasers.cache import ActivationCache
 from erasers.checkpoint import Checkpoint
+from erasers.concepts import Concept
+from erasers.encoding import PromptEncoder
 from erasers.methods.config import MethodConfig
+
+Stage = Literal["attention", "block", "embeddings", "negative_prompt"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""In the order in which a prompt comes by."""
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]
 """progress(stage, step, total, info). Raising from it stops the training; a checkpoint lets it go on later."""
@@ -26,6 +36,8 @@ Config = TypeVar("Config", bound=MethodConfig)
 class TrainingSet:
     """Cached activations, and which of their rows are what."""
 
+    concept: Concept
+    encoder: PromptEncoder
     cache: ActivationCache
     positive: Tensor
     negative: Tensor
@@ -54,8 +66,11 @@ class Edit(NamedTuple):
 
 
 class Method(ABC, Generic[Config]):
+    """Where a method acts is the `stage`; implement one of the kinds below, never this."""
+
     name: str
     config_type: type[Config]
+    stage: Stage
 
     @abstractmethod
     def fit(self, data: TrainingSet, config: Config) -> Fitted: ...
@@ -67,12 +82,56 @@ class Method(ABC, Generic[Config]):
         Raises ArtefactInvalid for parameters that the method does not have.
         """
 
-    @abstractmethod
-    def edit(self, tensors: Tensors, parameters: Mapping[str, Any], h: Tensor) -> Edit:
-        """What to take out of h (n, d_model), float32, one token a row; a pure function of each row."""
-
     def compact(
         self, fitted: Fitted, data: TrainingSet, gamma: float, config: Config
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors to store, and a report of what that changes. Unless a method says otherwise: all, nothing."""
         return fitted.tensors, {}
+
+
+class BlockMethod(Method[Config]):
+    """Acts on what a block returns."""
+
+    stage: Stage = "block"
+
+    @abstractmethod
+    def edit(self, tensors: Tensors, parameters: Mapping[str, Any], h: Tensor) -> Edit:
+        """What to take out of h (n, d_model), float32, one token a row; a pure function of each row."""
+
+
+class AttentionMethod(Method[Config]):
+    """Acts on what the attention of a block adds to the residual stream, as a change of its output projection would."""
+
+    stage: Stage = "attention"
+
+    @abstractmethod
+    def edit(self, tensors: Tensors, parameters: Mapping[str, Any], h: Tensor, x: Tensor) -> Edit:
+        """What to take out of h (n, d_model), which the projection made of x (n, d_inner); both float32, one token a row."""
+
+
+class EmbeddingMethod(Method[Config]):
+    """Acts on the finished embeddings of a prompt, and may have the encoder look at variants of the prompt."""
+
+    stage: Stage = "embeddings"
+
+    @abstractmethod
+    def score(self, tensors: Tensors, parameters: Mapping[str, Any], e: Tensor) -> Tensor:
+        """(n,): how strongly the concept is present in each token of e (n, d_model), float32."""
+
+    @abstractmethod
+    def edit(self, tensors: Tensors, parameters: Mapping[str, Any], e: Tensor, without: Callable[[], Tensor]) -> Tensor:
+        """v (n, d_model), to be taken out of e (n, d_model), float32, the embeddings of one prompt's n tokens.
+
+        `without()` is (n, n, d_model), float32: the embeddings of the prompt encoded n times, the i-th time with its token i
+        hidden from attention. It costs n encoder rows and is to be called once at most.
+        """
+
+
+class PromptMethod(Method[Config]):
+    """Acts on the negative prompt, which is text; on no hidden state."""
+
+    stage: Stage = "negative_prompt"
+
+    @abstractmethod
+    def words(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """What is appended to the negative prompt."""

@@ -19,7 +19,7 @@ from erasers import depth, masks
 from erasers.activity import chunks
 from erasers.compact import compact, measured_change
 from erasers.errors import ArtefactInvalid, ConfigError
-from erasers.methods.base import Edit, Fitted, Method, Tensors, TrainingSet
+from erasers.methods.base import BlockMethod, Edit, Fitted, Tensors, TrainingSet
 from erasers.methods.clear_batches import Batch, Batches
 from erasers.methods.clear_config import ClearConfig
 from erasers.methods.clear_report import mean_activity, search_report
@@ -151,7 +151,7 @@ class Search:
         self.generator.set_state(state["generator"].cpu())
 
 
-class Clear(Method[ClearConfig]):
+class Clear(BlockMethod[ClearConfig]):
     name = "clear"
     config_type = ClearConfig
 

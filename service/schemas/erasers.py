@@ -13,7 +13,7 @@ from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
 from service.states import VersionStatus
 from service.text import ConceptName, Text
 
-METHODS = ("clear", "steering")
+METHODS = ("clear", "steering", "hirm", "safree", "negprompt")
 MAX_PAIRS = 5000
 MAX_PHRASES = 64
 
@@ -52,7 +52,9 @@ class TrainRequest(RequestBody):
     )
 
     concept: ConceptName
-    method: Annotated[str, StringConstraints(max_length=40)] = Field(default="clear", description="how to erase")
+    method: Annotated[str, StringConstraints(max_length=40)] = Field(
+        default="clear", description=f"how to erase: {', '.join(METHODS)}"
+    )
     description: Annotated[Text, StringConstraints(max_length=2000)] = Field(default="", description="the concept in words")
     synonyms: Phrases = Field(default=[], description="other words for it")
     keep: Phrases = Field(default=[], description="neighbours that must survive")
@@ -84,7 +86,7 @@ class Eraser(ResponseBody):
     model: str
     encoder_fingerprint: str
     digest: str | None
-    layer: int | None = Field(description="encoder block, 0-based, whose output is edited")
+    layer: int | None = Field(description="encoder block, 0-based, at which it acts; the last for what acts behind the encoder")
     strength: float | None
     evaluation: dict[str, Any] | None
     config: dict[str, Any]

@@ -136,7 +136,7 @@ class AppliedEraser(ResponseBody):
     version: int
     digest: Digest
     strength: float = Field(description="γ")
-    layer: int = Field(description="encoder block, 0-based, whose output is edited")
+    layer: int = Field(description="encoder block, 0-based, at which it acts; the last for what acts behind the encoder")
 
 
 class AppliedPolicy(ResponseBody):

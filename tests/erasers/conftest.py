@@ -9,7 +9,7 @@ import pytest
 
 import erasers
 from erasers.pairs import templates
-from tests.erasers.tiny import FAMILIES, PARACHUTE, TINY_CLEAR, Text, make_text
+from tests.erasers.tiny import FAMILIES, METHODS, PARACHUTE, Text, make_text
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +29,15 @@ def umt5(texts: dict[str, Text]) -> Text:
 
 @pytest.fixture(scope="session")
 def trained(texts: dict[str, Text]) -> Callable[..., erasers.Eraser]:
-    """`trained(family, method, concept, **options)`; the same arguments give the same eraser, trained once."""
+    """`trained(family, method, concept, **options)`, `method` as in METHODS; the same arguments give the same eraser."""
     made: dict[Any, erasers.Eraser] = {}
 
     def train(family: str, method: str = "clear", concept: erasers.Concept = PARACHUTE, **options: Any) -> erasers.Eraser:
         key = (family, method, concept.name, tuple(sorted(options.items())))
         if key not in made:
-            config = (TINY_CLEAR if method == "clear" else {"gamma_step": 0.5}) | options
+            name, config = METHODS[method]
             pairs = templates(concept, 80, 1)
-            made[key] = erasers.train(*texts[family], pairs, method=method, config=config)
+            made[key] = erasers.train(*texts[family], pairs, method=name, config=config | options)
         return made[key]
 
     return train
@@ -46,4 +46,4 @@ def trained(texts: dict[str, Text]) -> Callable[..., erasers.Eraser]:
 @pytest.fixture(scope="session")
 def eraser(trained: Callable[..., erasers.Eraser]) -> erasers.Eraser:
     """CLEAR against the parachute, on the UMT5 encoder, with enough strength to see it act."""
-    return trained("umt5", gamma=2.0)
+    return trained("umt5")

@@ -23,12 +23,21 @@ import erasers
 from erasers.pairs import templates
 
 FAMILIES = ("t5", "umt5", "clip")
-METHODS = ("clear", "steering")
 LAYERS, D_MODEL = 4, 32
 STRONG = 4.0
 PARACHUTE = erasers.Concept("parachute", synonyms=("open canopy",))
 CHURCH = erasers.Concept("church", synonyms=("chapel",))
 TINY_CLEAR = {"iterations": 60, "refine_iterations": 10, "expansion": 4, "target_l0": 0.1, "gamma_step": 0.5}
+METHODS = {
+    "clear": ("clear", TINY_CLEAR | {"gamma": 2.0}),
+    "project": ("steering", {"mode": "project", "gamma": 2.0, "gamma_step": 0.5}),
+    "shift": ("steering", {"mode": "shift", "gamma": 2.0, "gamma_step": 0.5}),
+    "leace": ("steering", {"mode": "leace", "gamma": 1.0, "gamma_step": 0.5}),
+    "hirm": ("hirm", {"steps": 20, "rank": 8}),
+    "hirm-s": ("hirm", {"steps": 20, "rank": 8, "target": "supercategory", "supercategory": "teapot"}),
+    "safree": ("safree", {}),
+}
+"""Methods that act on the encoder, and their modes, with options for tiny encoders and enough strength to see them act."""
 
 
 class Text(NamedTuple):

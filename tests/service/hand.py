@@ -83,13 +83,14 @@ def add_eraser(
     fingerprint: str = FINGERPRINT,
     evaluation: dict[str, Any] | None = None,
     active: bool = True,
+    method: str = "clear",
 ) -> EraserVersion:
     """A version as if it had been shipped or trained before."""
     with gateway_of(client).database.write() as session:
         return erasers.insert_shipped(
             session,
             concept=concept,
-            method="clear",
+            method=method,
             model="toy",
             encoder_fingerprint=fingerprint,
             digest=digest_of(f"{concept}{fingerprint}{active}"),

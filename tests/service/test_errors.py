@@ -219,6 +219,15 @@ def test_an_eraser_in_every_state_but_active(client: TestClient, hand: Hand) -> 
     check(client.post("/generate", json={"prompt": "a", "erase": ["cat@1"]}), "eraser_not_active", "erase[0]")
 
 
+def test_an_eraser_that_acts_through_guidance_alone(client: TestClient) -> None:
+    add_eraser(client, "cat", method="negprompt")
+    body = {"prompt": "a", "erase": ["cat"], "guidance_scale": 1.0}
+    message = check(client.post("/generate", json=body), "invalid_guidance", "guidance_scale")["message"]
+    assert "above 1" in message
+    assert generate(client, erase=["cat"], guidance_scale=1.5)["erase"][0]["concept"] == "cat"
+    assert generate(client, erase=[], guidance_scale=1.0)["erase"] == []
+
+
 def test_an_eraser_of_another_encoder(client: TestClient) -> None:
     add_eraser(client, "cat", fingerprint="e" * 64)
     message = check(client.post("/generate", json={"prompt": "a", "erase": ["cat"]}), "eraser_wrong_encoder", "erase[0]")[

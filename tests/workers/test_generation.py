@@ -17,7 +17,7 @@ from redis import Redis
 from rq.timeouts import JobTimeoutException
 
 import erasers
-from tests.workers.parts import pin, task_for
+from tests.workers.parts import lantern_pairs, pin, task_for
 from workers import tasks
 from workers.artifacts import DirectoryStore
 from workers.contract import (
@@ -125,6 +125,20 @@ def test_the_clients_strength_is_what_acts(
     origin, zero, half = (decoded(store.get(video_key(f"gen_{n}", 1))) for n in ("origin", "zero", "half"))
     assert np.array_equal(origin, zero)
     assert not np.array_equal(origin, half)
+
+
+def test_an_eraser_that_guidance_would_not_carry_fails_the_job(
+    wan: VideoPipeline, make_resident: MakeResident, store: DirectoryStore
+) -> None:
+    make_resident(wan)
+    eraser = erasers.train(wan.text_encoder, wan.tokenizer, lantern_pairs(), method="negprompt")
+    put_eraser(store, eraser)
+    without, half = (task_for(wan, pin(eraser), id=f"gen_{scale:g}", guidance_scale=scale) for scale in (1.0, 4.0))
+    run(half)
+    assert receipt_of(store, half).erasers[0].tokens_edited == 2
+    store.delete("videos/gen_4")
+    run(without)
+    assert failure_of(store, without).code == "invalid_request"
 
 
 def test_a_missing_eraser_fails_the_job(wan: VideoPipeline, make_resident: MakeResident, store: DirectoryStore) -> None:

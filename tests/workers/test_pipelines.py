@@ -13,6 +13,7 @@ import torch
 
 import erasers
 from tests.workers import tiny_models
+from tests.workers.parts import lantern_pairs
 from workers.errors import ModelUnavailable, PromptTooLong, UnusableOutput
 from workers.pipelines.base import Shape, Stack, VideoPipeline
 from workers.pipelines.load import find_directory, load_directory
@@ -45,6 +46,17 @@ def test_the_stack_acts_on_the_prompt_alone(pipeline: VideoPipeline, eraser: era
     assert erased.uses[0].tokens_edited > 0
     after = pipeline.encode(PROMPT, PROMPT, Stack())
     assert torch.equal(after.prompt_embeds, plain.prompt_embeds), "the hook stayed behind"
+
+
+def test_an_eraser_of_the_negative_prompt_acts_there(pipeline: VideoPipeline) -> None:
+    eraser = erasers.train(pipeline.text_encoder, pipeline.tokenizer, lantern_pairs(), method="negprompt")
+    plain = pipeline.encode(PROMPT, "blue, lantern, red lantern", Stack())
+    found = pipeline.encode(PROMPT, "blue", Stack((eraser,), (None,)))
+    assert torch.equal(found.prompt_embeds, plain.prompt_embeds)
+    assert torch.equal(found.negative_prompt_embeds, plain.negative_prompt_embeds)
+    assert found.uses[0].tokens_edited == 2
+    with pytest.raises(PromptTooLong, match="negative prompt"):
+        pipeline.encode(PROMPT, "big " * 12, Stack((eraser,), (None,)))
 
 
 def test_strength_zero_is_the_identity(pipeline: VideoPipeline, eraser: erasers.Eraser) -> None:

@@ -78,7 +78,10 @@ class VideoPipeline(Protocol):
     def card(self) -> ModelCard: ...
 
     def encode(self, prompt: str, negative_prompt: str, stack: Stack) -> Conditioning:
-        """Each prompt alone; the stack acts on `prompt` only. Raises `PromptTooLong` instead of cutting anything off."""
+        """Each prompt alone. The stack acts on `prompt`, or appends to `negative_prompt`, which is then encoded without it.
+
+        Raises `PromptTooLong` instead of cutting anything off.
+        """
 
     def denoise(self, rows: Sequence[Conditioning], seeds: Sequence[int], shape: Shape, on_step: OnStep) -> torch.Tensor:
         """Latents, one row per conditioning. A row's noise depends on its own seed, never on its neighbours."""

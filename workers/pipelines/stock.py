@@ -60,6 +60,8 @@ class StockPipeline(ABC):
                 self.text_encoder, stack.erasers, strengths=stack.strengths, fingerprint=self.fingerprint
             ) as handle:
                 prompt_embeds = self._embed(prompt)
+            negative_prompt = handle.negative_prompt(negative_prompt)
+            self._check_length("negative prompt", negative_prompt)
             uses = tuple(handle.uses)
         else:
             prompt_embeds, uses = self._embed(prompt), ()

@@ -1,0 +1,47 @@
+"""NegPrompt: the concept's names, appended to the negative prompt.
+
+No training and no hook; it works through classifier-free guidance, and so only where the guidance scale is above 1. The encoder
+says what it said before: what this takes out can only be measured on frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from erasers.errors import ArtefactInvalid
+from erasers.methods.base import Fitted, PromptMethod, TrainingSet
+from erasers.methods.config import MethodConfig
+from erasers.options import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class NegPromptConfig(MethodConfig):
+    gamma: float | Literal["auto"] = 1.0
+    """Above 0 the words are there; there is no more or less."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.layer is None, "layer", self.layer, "null: negprompt acts on no layer")
+        require(self.gamma == 1.0, "gamma", self.gamma, "1: words are there or not")
+
+
+class NegPrompt(PromptMethod[NegPromptConfig]):
+    name = "negprompt"
+    config_type = NegPromptConfig
+
+    def fit(self, data: TrainingSet, config: NegPromptConfig) -> Fitted:
+        data.progress("fit", 1, 1, {})
+        return Fitted(layer=data.cache.layers - 1, tensors={}, parameters={"words": list(data.concept.names)}, mask={}, search={})
+
+    def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        words = parameters.get("words")
+        if set(parameters) != {"words"} or not isinstance(words, list) or not words:
+            raise ArtefactInvalid(f"parameters of negprompt must be a list of words, got {dict(parameters)!r}")
+        if not all(isinstance(word, str) and word.strip() for word in words):
+            raise ArtefactInvalid(f"words of negprompt must be text that is not empty, got {words!r}")
+        return {}
+
+    def words(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(parameters["words"])
