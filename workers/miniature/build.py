@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="clips in a step of the denoiser")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the denoiser")
     parser.add_argument("--bfloat16", action="store_true", help="multiply in bfloat16, where the processor can (avx512_bf16)")
+    parser.add_argument("--compile", action="store_true", help="compile the denoiser's blocks; needs a C++ compiler")
     options = parser.parse_args()
     directory: Path = options.directory
     directory.mkdir(parents=True, exist_ok=True)
@@ -75,6 +76,7 @@ def main() -> None:
             learning_rate=options.learning_rate,
             journal=journal,
             bfloat16=options.bfloat16,
+            compiled=options.compile,
         ).run()
 
     stages: dict[str, tuple[Path, Callable[[], None]]] = {

@@ -106,6 +106,11 @@ class Clips(IterableDataset[tuple[list[str], Frames]]):
             step += 1
 
 
+def noise_levels(count: int, generator: torch.Generator) -> Tensor:
+    """σ (count,), logit-normal. Half of it lies above .8, as most of the sampler's steps do: there a clip's layout is decided."""
+    return torch.sigmoid(1.2 * torch.randn(count, generator=generator) + 1.4)
+
+
 class Trainer:
     """One run of the denoiser, with its moving average, resumable from `directory/denoiser.safetensors`."""
 
@@ -119,6 +124,7 @@ class Trainer:
         learning_rate: float,
         journal: Journal,
         bfloat16: bool = False,
+        compiled: bool = False,
         workers: int = 1,
     ) -> None:
         self._directory, self._seed, self._steps, self._batch = directory, seed, steps, batch
@@ -131,6 +137,9 @@ class Trainer:
         self._pca = PatchPCA.fit(seed=seed)
         self._tokenizer = PreTrainedTokenizerFast.from_pretrained(directory / "tokenizer")
         self._encoder = UMT5EncoderModel.from_pretrained(directory / "text_encoder").eval()
+        if compiled:
+            for block in self.model.blocks:
+                block.compile()
         self._step = 0
         if self._checkpoint.exists():
             self._restore()
@@ -164,8 +173,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._step)
         clean = self._pca.denoiser_latents(to_pixels(frames))  # (B, C, T, h, w)
         noise = torch.randn(clean.shape, generator=generator)
-        # Logit-normal with the weight towards noise, where the layout of a clip is decided.
-        sigma = torch.sigmoid(torch.randn(len(texts), generator=generator) + 0.8).view(-1, 1, 1, 1, 1)
+        sigma = noise_levels(len(texts), generator).view(-1, 1, 1, 1, 1)
         states = encode(self._tokenizer, self._encoder, texts)
         noisy, timestep = (1 - sigma) * clean + sigma * noise, sigma.flatten() * 1000
         with self._precision():
