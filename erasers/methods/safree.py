@@ -118,7 +118,8 @@ def _summed_up(variants: Tensor, reference: bool) -> Tensor:
 def _orthonormal(rows: Tensor) -> Tensor:
     """(k, d): an orthonormal basis of the span of these rows (n, d), k ≤ n."""
     _, s, vh = torch.linalg.svd(rows.float(), full_matrices=False)
-    return vh[s > RANK_TOLERANCE * s[0]]
+    basis: Tensor = vh[s > RANK_TOLERANCE * s[0]]
+    return basis
 
 
 def _project(basis: Tensor, x: Tensor, reference: bool) -> Tensor:

@@ -1,11 +1,10 @@
-"""The VAE of the miniature: an `AutoencoderKLWan` that starts as a principal component analysis of 4×4-pixel patches.
+"""The VAE of the miniature: an `AutoencoderKLWan` whose encoder is a principal component analysis of 4×4-pixel patches.
 
-Training a VAE from scratch on a CPU takes longer than all the rest. So the weights are *set*: the encoder's first
-convolution computes the leading principal components c of each patch and also −c and a large constant K; every block in
-between passes its input on (its residual branch ends in zeros); the last convolution reads c back, because
-RMS norm divides by almost a constant and SiLU(x) − SiLU(−x) = x. The encoder stays so, and latents are known before any
-training. They are few: five numbers for a patch of 48, a thumbnail of 16×16 with its slopes, which is what so small a
-denoiser can learn to lay out. The decoder, trained from this start (`vae_training`), paints the detail.
+Training an encoder on a CPU takes longer than all the rest. So its weights are *set*: its first convolution computes the
+leading principal components c of each patch and also −c and a large constant K; every block in between passes its input on
+(its residual branch ends in zeros); the last convolution reads c back, because RMS norm divides by almost a constant and
+SiLU(x) − SiLU(−x) = x. So latents are known before any training. They are few: five numbers for a patch of 48, a thumbnail of
+16×16 with its slopes, which is what so small a denoiser can learn to lay out. The decoder (`vae_training`) paints the detail.
 
 Latents are scaled between whitened and raw (`latents_std`): whitened ones would spend the denoiser on noise-like detail.
 """
@@ -72,7 +71,7 @@ class PatchPCA:
         return torch.einsum("bpthw,pc->bcthw", centred, self.basis / self.scale)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Whitened codes back to pixels; what the VAE computes before its decoder is fine-tuned."""
+        """Whitened codes back to pixels, as well as a linear map can; a trained decoder does better."""
         patches = torch.einsum("bcthw,pc->bpthw", codes, self.basis * self.scale) + self.mean.view(1, -1, 1, 1, 1)
         return unpatch(patches)
 
@@ -87,7 +86,7 @@ class PatchPCA:
 
 
 def build(pca: PatchPCA) -> AutoencoderKLWan:
-    """The VAE whose encoder and decoder compute `pca`."""
+    """The VAE whose encoder computes `pca`. Its decoder is as diffusers initialises it, to be trained, frame by frame."""
     vae = AutoencoderKLWan(
         base_dim=_ENCODER_WIDTH,
         decoder_base_dim=_DECODER_WIDTH,
@@ -108,12 +107,7 @@ def build(pca: PatchPCA) -> AutoencoderKLWan:
         for module in vae.modules():
             if isinstance(module, WanCausalConv3d) and module.weight.shape[2] == 3:
                 module.weight[:, :, :2] = 0  # the tap of the present frame alone
-            if isinstance(module, WanResidualBlock):
-                module.conv2.weight.mul_(0.05)
-                module.conv2.bias.zero_()
-            if isinstance(module, WanAttentionBlock):
-                module.proj.weight.zero_()
-                module.proj.bias.zero_()
+                module.weight.mul_(3**0.5)  # a third of the fan-in
         whiten = (pca.basis / pca.scale).T
         _inject(vae.encoder.conv_in, whiten, -(whiten @ pca.mean))
         _read_out(vae.encoder.conv_out, torch.eye(CHANNELS), torch.zeros(CHANNELS))
@@ -123,15 +117,14 @@ def build(pca: PatchPCA) -> AutoencoderKLWan:
             conv.weight.zero_()
             conv.bias.zero_()
             conv.weight[:, :, 0, 0, 0] = torch.eye(rows)
-        _inject(vae.decoder.conv_in, torch.eye(CHANNELS), torch.zeros(CHANNELS))
-        _read_out(vae.decoder.conv_out, pca.basis * pca.scale, pca.mean)
-        for block in _encoder_blocks(vae):
-            block.conv2.weight.zero_()
+        for module in vae.encoder.modules():
+            if isinstance(module, WanResidualBlock):
+                module.conv2.weight.zero_()
+                module.conv2.bias.zero_()
+            if isinstance(module, WanAttentionBlock):
+                module.proj.weight.zero_()
+                module.proj.bias.zero_()
     return vae.eval()
-
-
-def _encoder_blocks(vae: AutoencoderKLWan) -> list[WanResidualBlock]:
-    return [module for module in vae.encoder.modules() if isinstance(module, WanResidualBlock)]
 
 
 def _inject(conv: WanCausalConv3d, matrix: Tensor, bias: Tensor) -> None:

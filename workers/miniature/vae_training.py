@@ -29,6 +29,8 @@ from workers.miniature.world import Scene, random_scene, render
 CLIPS = 6
 """In a step; every frame of a clip is one picture."""
 
+LEARNING_RATE = 4e-3
+
 MAX_SIGMA = 0.6
 """Beyond it a clip's layout is open, and the estimate a mean of layouts that no true frame goes with."""
 
@@ -76,8 +78,8 @@ def train_decoder(
     vae.requires_grad_(False)
     vae.decoder.requires_grad_(True)
     parameters = list(vae.decoder.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.95), weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.95), weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=LEARNING_RATE, total_steps=steps, pct_start=0.1)
     scale = pca.latents_std.view(1, -1, 1, 1, 1)
     running: float | None = None
     for step in range(1, steps + 1):
