@@ -85,6 +85,7 @@ def _insert_training(session: Session, caller: Caller, request: TrainRequest, ca
         synonyms=tuple(request.synonyms),
         keep=tuple(request.keep),
         pairs=pairs or None,
+        pair_source=request.pair_source or "offline",
         config=request.config,
         seed=request.seed,
     )

@@ -36,6 +36,7 @@ FailureCode = Literal[
     "prompt_too_long",  # more tokens than the encoder takes; nothing is silently cut off
     "invalid_request",  # sizes that this model cannot make
     "invalid_pairs",  # training pairs refused; the message lists the offending lines
+    "pairs_unavailable",  # the chat endpoint that should write them is not configured, fails, or is of no use
     "out_of_memory",
     "timeout",
     "worker_lost",  # used up its attempts without a terminal record
@@ -78,6 +79,10 @@ class GenerationTask(Record):
     frames_per_second: int
 
 
+PairSource = Literal["offline", "chat"]
+"""Who writes pairs that the request does not bring: grammar and templates, or the trainer's chat endpoint."""
+
+
 class PromptPair(Record):
     positive: str
     negative: str
@@ -95,6 +100,7 @@ class TrainingTask(Record):
     synonyms: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     pairs: tuple[PromptPair, ...] | None = None
+    pair_source: PairSource = "offline"
     config: dict[str, JsonValue] = Field(default_factory=dict)
     seed: int = 0
 

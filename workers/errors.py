@@ -8,7 +8,8 @@ WorkerError
 │   ├── InvalidTask           written by another version, or malformed
 │   ├── InvalidRequest        sizes or options that this model cannot work with
 │   ├── PromptTooLong         more tokens than the encoder takes
-│   └── InvalidPairs          training pairs that cannot teach the concept
+│   ├── InvalidPairs          training pairs that cannot teach the concept
+│   └── PairsUnavailable      nothing is configured that could write them
 ├── ErasureRefused          a requested erasure cannot be guaranteed
 │   ├── EraserUnavailable     not in the store
 │   ├── EraserCorrupt         not what was pinned
@@ -57,6 +58,10 @@ class PromptTooLong(TaskRefused):
 
 
 class InvalidPairs(TaskRefused):
+    pass
+
+
+class PairsUnavailable(TaskRefused):
     pass
 
 

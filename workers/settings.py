@@ -39,6 +39,12 @@ class WorkerSettings(BaseSettings):
     evaluation_clips: int = Field(
         default=10, ge=0, description="Clips in each cell of a trained eraser's evaluation, where frames can be judged; 0: none."
     )
+    chat_url: str = Field(
+        default="", description="OpenAI-compatible endpoint that writes prompt pairs for trainings: up to and with its /v1."
+    )
+    chat_model: str = Field(default="", description="Its model.")
+    chat_api_key: SecretStr | None = Field(default=None, description="Its key, where it wants one.")
+    chat_max_tokens: int = Field(default=400_000, ge=1, description="What one training may spend there, in tokens.")
     eraser_cache_bytes: int = Field(default=4 << 30, ge=0, description="Verified erasers kept in memory between requests.")
     lease_seconds: float = Field(default=10.0, gt=2, description="A worker silent for longer has lost its job.")
     heartbeat_seconds: float = Field(default=1.0, gt=0, description="Pause between two renewals of a lease.")
@@ -57,6 +63,10 @@ class WorkerSettings(BaseSettings):
     def _check(self) -> WorkerSettings:
         if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("CLEARWAY_REDIS_URL must start with redis://, rediss:// or unix://")
+        if bool(self.chat_url) != bool(self.chat_model):
+            raise ValueError("CLEARWAY_CHAT_URL and CLEARWAY_CHAT_MODEL are set both, or neither")
+        if self.chat_url and not self.chat_url.startswith(("http://", "https://")):
+            raise ValueError("CLEARWAY_CHAT_URL must start with http:// or https://")
         if self.heartbeat_seconds * 3 > self.lease_seconds:
             raise ValueError("CLEARWAY_LEASE_SECONDS must leave room for three heartbeats of CLEARWAY_HEARTBEAT_SECONDS")
         return self

@@ -15,6 +15,7 @@ from typing import Any
 import erasers
 from erasers.artefact import CONFIG_FILE, TENSORS_FILE
 from erasers.errors import CheckpointError
+from erasers.pairs import ChatPairs
 from workers import failures
 from workers.artifacts import ArtifactStore
 from workers.attempt import Attempt
@@ -26,7 +27,7 @@ from workers.evaluation import measure_frames
 from workers.pipelines.base import VideoPipeline
 from workers.records import utc_now
 from workers.resident import Resident
-from workers.training_pairs import material_for
+from workers.training_pairs import chat_of, material_for
 
 OnProgress = Callable[[str, int, int, dict[str, Any]], None]
 """(stage, step, total, info), as the library reports it. What it raises ends the training."""
@@ -44,6 +45,7 @@ def train(here: Resident, task: TrainingTask, attempt: Attempt) -> TrainingResul
             on_progress=attempt.progress,
             evaluation_clips=here.settings.evaluation_clips,
             checkpoint_dir=checkpoints.directory(task.id),
+            chat=chat_of(here.settings),
         )
     except Exception as error:
         if _useless(error):
@@ -83,6 +85,7 @@ def train_eraser(
     on_progress: OnProgress,
     evaluation_clips: int,
     checkpoint_dir: Path | None = None,
+    chat: ChatPairs | None = None,
 ) -> erasers.Eraser:
     """Train and evaluate. The numbers are in the artefact, and so under its digest; nothing in it depends on the clock."""
     card = pipeline.card()
@@ -92,7 +95,7 @@ def train_eraser(
         raise InvalidRequest(
             f"config.padding is {task.config['padding']!r}, but {card.id} is served {pipeline.padding!r}: leave it out"
         )
-    material = material_for(task)
+    material = material_for(task, chat=chat, directory=checkpoint_dir)
     eraser = erasers.train(
         pipeline.text_encoder,
         pipeline.tokenizer,

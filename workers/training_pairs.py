@@ -1,17 +1,21 @@
-"""Where an eraser's prompts come from: the request's own pairs, the miniature's grammar, or the library's templates."""
+"""Where an eraser's prompts come from: the request's own pairs, a language model, the miniature's grammar, or templates."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from erasers.concepts import Concept
 from erasers.errors import ConfigError, PairsError
-from erasers.pairs import Pairs, templates
+from erasers.pairs import ChatPairs, Pairs, templates
 from workers.contract import TrainingTask
-from workers.errors import InvalidPairs
+from workers.errors import InvalidPairs, PairsUnavailable
+from workers.settings import WorkerSettings
 
 GRAMMAR_PAIRS = 400
 TEMPLATE_PAIRS = 400
+CHAT_PAIRS = 400
+KEPT_PAIRS = "pairs.jsonl"
 KEEP_SEED = 1_000_003
 """Added to the training's seed for keep prompts: the evaluation films prompts of the seed itself, and must not meet these."""
 KEEP_PROMPTS = 60
@@ -24,13 +28,29 @@ class Material:
     keep_prompts: tuple[str, ...]
 
 
-def material_for(task: TrainingTask) -> Material:
-    """Raises `InvalidPairs`, with the offending lines where the request brought its own."""
+def chat_of(settings: WorkerSettings) -> ChatPairs | None:
+    """The language model that writes pairs here, if there is one."""
+    if not settings.chat_url:
+        return None
+    return ChatPairs(
+        base_url=settings.chat_url,
+        model=settings.chat_model,
+        api_key=settings.chat_api_key and settings.chat_api_key.get_secret_value(),
+        max_tokens=settings.chat_max_tokens,
+    )
+
+
+def material_for(task: TrainingTask, *, chat: ChatPairs | None = None, directory: Path | None = None) -> Material:
+    """Raises `InvalidPairs`, with the offending lines where the request brought its own; `PairsUnavailable` where `chat`
+    should write them and is None, and what it raises otherwise. What it wrote is kept in `directory` for the next attempt,
+    which must go on with the same pairs, and not pay for them again."""
     try:
         if task.pairs is not None:
             rows = task.pairs
             pairs = Pairs(_concept(task), tuple(row.positive for row in rows), tuple(row.negative for row in rows))
             return Material(pairs, _keep_from_templates(task))
+        if task.pair_source == "chat":
+            return Material(_from_chat(task, chat, directory), _keep_from_templates(task))
         return _from_grammar(task) or Material(templates(_concept(task), TEMPLATE_PAIRS, task.seed), _keep_from_templates(task))
     except (PairsError, ConfigError) as error:
         raise InvalidPairs(str(error)) from error
@@ -39,6 +59,20 @@ def material_for(task: TrainingTask) -> Material:
 def _concept(task: TrainingTask, also_called: tuple[str, ...] = ()) -> Concept:
     synonyms = dict.fromkeys(name for name in (*task.synonyms, *also_called) if name != task.concept)
     return Concept(task.concept, synonyms=tuple(synonyms), keep=task.keep, description=task.description)
+
+
+def _from_chat(task: TrainingTask, chat: ChatPairs | None, directory: Path | None) -> Pairs:
+    kept = directory and directory / KEPT_PAIRS
+    if kept and kept.exists():
+        return Pairs.from_jsonl(kept, _concept(task))
+    if chat is None:
+        cure = "set CLEARWAY_CHAT_URL and CLEARWAY_CHAT_MODEL on the trainer, upload pairs, or leave pair_source out"
+        raise PairsUnavailable(f"no language model writes pairs here: {cure}")
+    pairs = chat.pairs(_concept(task), CHAT_PAIRS, task.seed)
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        pairs.to_jsonl(kept)
+    return pairs
 
 
 def _from_grammar(task: TrainingTask) -> Material | None:

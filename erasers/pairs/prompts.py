@@ -82,6 +82,16 @@ class Pairs:
                 rows.append(_row(text, line))
         return cls(concept, tuple(row[0] for row in rows), tuple(row[1] for row in rows))
 
+    def to_jsonl(self, path: str | Path) -> None:
+        """One object a line, as `from_jsonl` reads it; never half a file."""
+        rows = [
+            {"positive": positive, "negative": negative} for positive, negative in zip(self.positive, self.negative, strict=True)
+        ]
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        partial = Path(path).with_name(Path(path).name + ".partial")
+        partial.write_text("".join(lines), encoding="utf-8")
+        partial.replace(path)
+
     def digest(self) -> str:
         """sha256 over concept names and prompts, in order."""
         content = [self.concept.names, self.positive, self.negative]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
 from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
 from service.states import VersionStatus
 from service.text import ConceptName, Text
+from workers.contract import PairSource
 
 METHODS = ("clear", "steering", "hirm", "safree", "negprompt")
 MAX_PAIRS = 5000
@@ -61,9 +62,18 @@ class TrainRequest(RequestBody):
     pairs: Annotated[list[Pair], AfterValidator(_pairs)] | None = Field(
         default=None, description=f"prompts with and without it, up to {MAX_PAIRS}; default: made by the trainer"
     )
+    pair_source: PairSource | None = Field(
+        default=None, description="who writes the pairs: offline (grammar and templates, the default), or chat (a language model)"
+    )
     model: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = None
     config: Annotated[dict[str, JsonValue], Field(max_length=64)] = Field(default={}, description="settings of the method")
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TrainRequest:
+        if self.pairs is not None and self.pair_source is not None:
+            raise PydanticCustomError("invalid_pairs", "pairs were sent, and pair_source asks for others: leave one out")
+        return self
 
 
 class ActivateRequest(RequestBody):

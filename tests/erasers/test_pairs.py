@@ -61,7 +61,10 @@ def test_a_split_needs_three_negatives() -> None:
 def test_jsonl_round_trip_and_its_faults(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text('{"positive": "a cat", "negative": "a room"}\n\n{"positive": "a tabby", "negative": "a hall"}\n')
-    assert Pairs.from_jsonl(path, CAT).positive == ("a cat", "a tabby")
+    read = Pairs.from_jsonl(path, CAT)
+    assert read.positive == ("a cat", "a tabby")
+    read.to_jsonl(tmp_path / "again.jsonl")
+    assert Pairs.from_jsonl(tmp_path / "again.jsonl", CAT) == read
     for line in ("nonsense", '{"positive": "a cat"}', '{"positive": "a cat", "negative": 3}', '["a cat", "a room"]'):
         path.write_text(line)
         with pytest.raises(PairsError, match="line 1"):

@@ -106,6 +106,12 @@ def test_a_failed_training_is_a_failed_version_and_the_next_one_another(client: 
     assert train(client, "cat")["version"] == 2
 
 
+def test_who_writes_the_pairs_is_told_to_the_trainer(client: TestClient, hand: Hand) -> None:
+    train(client, "cat")
+    train(client, "dog", pair_source="chat")
+    assert [hand.take_training().pair_source for _ in range(2)] == ["offline", "chat"]
+
+
 def test_a_lost_trainer_costs_an_attempt_and_three_cost_the_training(client: TestClient, hand: Hand) -> None:
     accepted = train(client, "cat")
     for _ in range(3):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import itertools
+from pathlib import Path
 
+import pytest
+from pydantic import ValidationError
+
+from tests.chat_server import completion, endpoint
 from workers.contract import TrainingTask
+from workers.errors import PairsUnavailable
 from workers.miniature.vocabulary import CONCEPTS
-from workers.training_pairs import GRAMMAR_PAIRS, material_for
+from workers.settings import WorkerSettings
+from workers.training_pairs import CHAT_PAIRS, GRAMMAR_PAIRS, chat_of, material_for
 
 
 def task(concept: str, **changes: object) -> TrainingTask:
@@ -39,3 +46,33 @@ def test_a_concept_from_outside_the_world_gets_templates() -> None:
 def test_another_seed_gives_other_pairs() -> None:
     digests = [material_for(task("parachute", seed=seed)).pairs.digest() for seed in (0, 0, 1)]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_language_model_writes_the_pairs_once(tmp_path: Path) -> None:
+    """A training that was killed goes on with the pairs of before: others would be another training, and cost again."""
+    count = itertools.count()
+
+    def answer(number: int, body: object) -> tuple[int, dict[str, str], object]:
+        assert number <= 1 + CHAT_PAIRS // 50
+        return 200, {}, completion([(f"a teapot, take {next(count)}", f"a shelf, take {next(count)}") for _ in range(50)])
+
+    asked = task("teapot", pair_source="chat", keep=("coffee mug",))
+    with endpoint(answer) as (url, seen):
+        settings = WorkerSettings(data_dir=tmp_path, chat_url=url, chat_model="writer", chat_api_key="secret")  # type: ignore[arg-type]
+        material = material_for(asked, chat=chat_of(settings), directory=tmp_path / "ers_1")
+        again = material_for(asked, chat=chat_of(settings), directory=tmp_path / "ers_1")
+    assert len(material.pairs) == CHAT_PAIRS == 50 * len(seen)
+    assert {request["model"] for request in seen} == {"writer"}
+    assert {request["headers"]["Authorization"] for request in seen} == {"Bearer secret"}
+    assert again.pairs == material.pairs
+    assert any("coffee mug" in prompt for prompt in material.keep_prompts)
+    assert "secret" not in repr(settings)
+
+
+def test_without_a_language_model_the_cure_is_named(tmp_path: Path) -> None:
+    assert chat_of(WorkerSettings(data_dir=tmp_path)) is None
+    with pytest.raises(PairsUnavailable, match="CLEARWAY_CHAT_URL"):
+        material_for(task("teapot", pair_source="chat"))
+    for half in ({"chat_url": "http://localhost/v1"}, {"chat_model": "writer"}, {"chat_url": "ftp://x", "chat_model": "writer"}):
+        with pytest.raises(ValidationError, match="CLEARWAY_CHAT_"):
+            WorkerSettings(data_dir=tmp_path, **half)  # type: ignore[arg-type]
