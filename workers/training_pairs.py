@@ -35,7 +35,7 @@ def chat_of(settings: WorkerSettings) -> ChatPairs | None:
     return ChatPairs(
         base_url=settings.chat_url,
         model=settings.chat_model,
-        api_key=settings.chat_api_key and settings.chat_api_key.get_secret_value(),
+        api_key=settings.chat_api_key.get_secret_value() if settings.chat_api_key else None,
         max_tokens=settings.chat_max_tokens,
     )
 
