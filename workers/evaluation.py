@@ -47,11 +47,11 @@ def measure_frames(
         probes = detector.probes(cell, n, seed)
         for erased in (False, True):
             stack = Stack((eraser,), (None,)) if erased else Stack()
-            shares: list[float] = []
-            for share in _shares(pipeline, stack, detector, probes, seeds, tick=lambda: tick(done, total)):  # noqa: B023
-                shares.append(share)
+            seen: list[float] = []
+            for share in shares(pipeline, stack, detector, probes, seeds, tick=lambda: tick(done, total)):  # noqa: B023
+                seen.append(share)
                 done += 1
-            rates[cell, erased] = round(sum(shares) / n, 4)
+            rates[cell, erased] = round(sum(seen) / n, 4)
     tick(done, total)
     others = rates["others", False]
     return FrameNumbers(
@@ -95,7 +95,7 @@ def film(
             yield pipeline.decode(latents[index : index + 1])
 
 
-def _shares(
+def shares(
     pipeline: VideoPipeline,
     stack: Stack,
     detector: Detector,

@@ -1,0 +1,28 @@
+"""The suite on the miniature, small: trained, filmed, reported; and not filmed again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def suite(directory: Path) -> None:
+    options = ["--out", str(directory), "--concepts", "parachute", "--variants", "project", "negprompt", "--clips", "4"]
+    subprocess.run([sys.executable, "-m", "workers.suite", *options], check=True, capture_output=True, text=True, timeout=280)
+
+
+def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
+    suite(tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text())
+    by_variant = {(point["variant"], point["factor"]): point for point in report["points"]}
+    assert report["origin"]["plain"]["parachute"] > 0.5
+    assert by_variant["project", 1.0]["erased"]["value"] < 0.5, "one direction takes most of a parachute out"
+    assert by_variant["project", 2.0]["erased"]["value"] <= by_variant["project", 0.5]["erased"]["value"]
+    assert ("negprompt", 1.0) in by_variant
+    assert (tmp_path / "report.md").read_text().count("|") > 10
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+    cells = (tmp_path / "cells.jsonl").read_bytes()
+    suite(tmp_path)
+    assert (tmp_path / "cells.jsonl").read_bytes() == cells, "nothing was filmed twice"

@@ -1,0 +1,119 @@
+"""The suite's bookkeeping and arithmetic; that it films is in tests/integration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from erasers import methods
+from erasers.options import from_mapping
+from workers.suite.cells import ORIGIN, Journal, Measured
+from workers.suite.curve import draw
+from workers.suite.report import as_json, best_within, markdown, own, points
+from workers.suite.variants import DEFAULT, VARIANTS
+
+SUITE: dict[str, object] = {"model": "miniature", "clips": 4, "seed": 1}
+
+
+def cell(variant: str, factor: float, name: str, *shares: float, concept: str = "church") -> Measured:
+    return Measured(concept, variant, factor, factor * 2, name, shares)
+
+
+def three(variant: str, factor: float, plain: float, synonym: float, others: float, concept: str = "church") -> list[Measured]:
+    return [
+        cell(variant, factor, name, *[share] * 4, concept=concept)
+        for name, share in (("plain", plain), ("synonym", synonym), ("others", others))
+    ]
+
+
+MEASURED = [
+    *three(ORIGIN, 0.0, 0.8, 0.5, 1.0),
+    *three("clear", 0.5, 0.4, 0.25, 1.0),
+    *three("clear", 1.0, 0.0, 0.0, 0.96),
+    *three("clear", 2.0, 0.0, 0.0, 0.4),
+    *three("shift", 1.0, 0.2, 0.5, 0.5),
+]
+
+
+def test_a_suite_goes_on_where_it_was(tmp_path: Path) -> None:
+    first = Journal(tmp_path, SUITE)
+    first.add(MEASURED[:2])
+    path = tmp_path / "cells.jsonl"
+    path.write_text(path.read_text() + '{"concept": "chu')  # the power went
+    again = Journal(tmp_path, SUITE)
+    assert again.measured == MEASURED[:2]
+    again.add(MEASURED[2:])
+    assert Journal(tmp_path, SUITE).measured == MEASURED
+
+
+def test_another_suite_does_not_go_on_there(tmp_path: Path) -> None:
+    Journal(tmp_path, SUITE)
+    with pytest.raises(ValueError, match="of another suite"):
+        Journal(tmp_path, SUITE | {"seed": 2})
+
+
+def test_rates_are_relative_to_the_origins() -> None:
+    found = points(MEASURED)
+    assert [(point.variant, point.factor) for point in found] == [("clear", 0.5), ("clear", 1.0), ("clear", 2.0), ("shift", 1.0)]
+    half = found[0]
+    assert (half.erased.value, half.synonym.value, half.kept.value) == (0.5, 0.5, 1.0)
+    assert half.erased.low == half.erased.high == 0.5, "equal clips leave no doubt"
+
+
+def test_intervals_hold_the_truth_and_shrink_with_clips() -> None:
+    generator = np.random.default_rng(3)
+    widths = []
+    for clips in (10, 160):
+        measured = [
+            cell(variant, factor, name, *generator.binomial(9, rate, clips) / 9)
+            for variant, factor, rate in ((ORIGIN, 0.0, 0.8), ("clear", 1.0, 0.4))
+            for name in ("plain", "synonym", "others")
+        ]
+        (point,) = points(measured)
+        assert point.erased.low < 0.5 < point.erased.high
+        widths.append(point.erased.high - point.erased.low)
+    assert widths[1] < widths[0] / 2
+
+
+def test_a_variant_that_was_not_filmed_for_every_concept_is_left_out() -> None:
+    measured = [*MEASURED, *three(ORIGIN, 0.0, 0.8, 0.5, 1.0, "tench"), *three("clear", 1.0, 0.0, 0.0, 1.0, "tench")]
+    assert [(point.variant, point.factor) for point in points(measured)] == [("clear", 1.0)]
+
+
+def test_the_trade_off_is_read_where_others_are_kept() -> None:
+    found = points(MEASURED)
+    best = best_within(found, "clear")
+    assert best is not None
+    assert best.factor == 1.0
+    assert best_within(found, "shift") is None
+    assert own(found, "shift") is not None
+
+
+def test_reports_say_what_they_are_of() -> None:
+    text = markdown(SUITE, MEASURED)
+    assert "model miniature, clips 4, seed 1" in text
+    assert "Origin: plain 80.0%, synonym 50.0%, others 100.0%" in text
+    assert "| clear | 0.0% (0.0% to 0.0%) |" in text
+    assert "| 1: 0.0%, 0.0%, 96.0% |" in text
+    assert "| none keeps 95% |" in text
+    report = json.loads(json.dumps(as_json(SUITE, MEASURED)))
+    assert report["origin"]["plain"] == {"church": 0.8}
+    assert report["points"][0]["erased"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+
+
+def test_the_curve_has_a_colour_for_every_variant() -> None:
+    image = draw(points(MEASURED))
+    colours = {colour for count, colour in image.getcolors(1 << 16) or () if count > 20}
+    assert len(colours) >= 4
+    assert draw([]).size == image.size
+
+
+def test_every_variant_is_a_recipe_of_its_method() -> None:
+    for variant in VARIANTS.values():
+        from_mapping(methods.get(variant.method).config_type, variant.config)
+        assert 1.0 in variant.factors
+    assert set(DEFAULT) <= set(VARIANTS)
+    assert {VARIANTS[name].method for name in DEFAULT} == set(methods.METHODS)

@@ -1,0 +1,73 @@
+"""`python -m workers.suite --out DIR`: films, and writes cells.jsonl, report.json, report.md and curve.png there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.progress import Progress
+
+from workers.miniature.vocabulary import CONCEPTS, PAPER_TEN
+from workers.suite.cells import ORIGIN, Journal
+from workers.suite.curve import draw
+from workers.suite.film import Job, film, open_studio
+from workers.suite.report import as_json, markdown, points
+from workers.suite.variants import DEFAULT, VARIANTS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m workers.suite", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="a directory; a suite that was stopped goes on there")
+    parser.add_argument("--concepts", nargs="+", choices=list(CONCEPTS), default=list(PAPER_TEN), metavar="CONCEPT")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(DEFAULT), metavar="VARIANT")
+    parser.add_argument("--clips", type=int, default=30, help="in each cell")
+    parser.add_argument("--seed", type=int, default=1, help="of prompts and noise")
+    parser.add_argument(
+        "--training-seed", type=int, default=0, help="of the erasers; other than --seed, so that no prompt is both"
+    )
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    if options.clips < 1:
+        parser.error("--clips must be 1 or more")
+    if options.seed == options.training_seed:
+        parser.error("--seed and --training-seed must differ: prompts that were trained on measure nothing")
+    suite: dict[str, object] = {
+        "model": "miniature",
+        "clips": options.clips,
+        "seed": options.seed,
+        "training_seed": options.training_seed,
+    }
+    try:
+        journal = Journal(options.out, suite)
+    except ValueError as error:
+        parser.error(str(error))
+    done: dict[tuple[str, str], set[tuple[float, str]]] = defaultdict(set)
+    for one in journal.measured:
+        done[one.concept, one.variant].add((one.factor, one.cell))
+    jobs = [
+        Job(concept, variant, frozenset(done[concept, variant]))
+        for variant in (ORIGIN, *options.variants)
+        for concept in options.concepts
+    ]
+    arguments = ("miniature", options.out, options.clips, options.seed, options.training_seed)
+    with (
+        ProcessPoolExecutor(options.processes, get_context("spawn"), initializer=open_studio, initargs=arguments) as pool,
+        Progress() as progress,
+    ):
+        bar = progress.add_task("erasers filmed", total=len(jobs))
+        for measured in pool.map(film, jobs):
+            journal.add(measured)
+            progress.advance(bar)
+    wanted = [one for one in journal.measured if one.concept in options.concepts]
+    (options.out / "report.json").write_text(json.dumps(as_json(suite, wanted), indent=1) + "\n", encoding="utf-8")
+    (options.out / "report.md").write_text(markdown(suite, wanted) + "\n", encoding="utf-8")
+    draw(points(wanted)).save(options.out / "curve.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""From measurements to numbers: rates beside the origin's, intervals, and the trade-off that each method offers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.suite.cells import ORIGIN, Measured
+
+RESAMPLES = 2000
+KEPT = 0.95
+"""The trade-off is read where others keep this share of their origin."""
+
+Shares = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A rate relative to the origin's on the same prompts and seeds, with a 95 % bootstrap interval over clips."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """One variant at one factor, over all concepts."""
+
+    variant: str
+    factor: float
+    erased: Ratio
+    synonym: Ratio
+    kept: Ratio
+
+
+def points(measured: Iterable[Measured]) -> list[Point]:
+    """Of every variant and factor that was filmed for every concept, in the order of the measurements."""
+    shares: dict[tuple[str, float], dict[str, dict[str, Shares]]] = defaultdict(lambda: defaultdict(dict))
+    for one in measured:
+        shares[one.variant, one.factor][one.cell][one.concept] = np.array(one.shares)
+    origin = shares.pop((ORIGIN, 0.0), {})
+    concepts = set(origin.get("plain", {}))
+    found = []
+    for (variant, factor), cells in shares.items():
+        if all(set(cells[cell]) == set(origin.get(cell, {})) == concepts for cell in ("plain", "synonym", "others")):
+            erased, synonym, kept = (_ratio(cells[cell], origin[cell]) for cell in ("plain", "synonym", "others"))
+            found.append(Point(variant, factor, erased, synonym, kept))
+    return found
+
+
+def _ratio(shares: dict[str, Shares], origin: dict[str, Shares]) -> Ratio:
+    """Clips are drawn anew within each concept, the same ones on both sides."""
+    concepts = sorted(shares)
+    above, below = (np.stack([side[concept] for concept in concepts]) for side in (shares, origin))
+    generator = np.random.default_rng(0)
+    drawn = generator.integers(0, above.shape[1], (RESAMPLES, *above.shape))
+    rows = np.arange(len(concepts))[:, None]
+    means = [side[rows, drawn].mean((1, 2)) for side in (above, below)]
+    low, high = np.quantile(means[0] / np.maximum(means[1], 1e-9), (0.025, 0.975))
+    value = float(above.mean() / max(float(below.mean()), 1e-9))
+    return Ratio(round(value, 4), round(float(low), 4), round(float(high), 4))
+
+
+def own(found: Sequence[Point], variant: str) -> Point | None:
+    return next((point for point in found if point.variant == variant and point.factor == 1.0), None)
+
+
+def best_within(found: Sequence[Point], variant: str, kept: float = KEPT) -> Point | None:
+    """The point that erases most, names and synonyms together, of those at which others are kept."""
+    allowed = [point for point in found if point.variant == variant and point.kept.value >= kept]
+    return min(allowed, key=lambda point: point.erased.value + point.synonym.value, default=None)
+
+
+def as_json(suite: dict[str, object], measured: Sequence[Measured]) -> dict[str, Any]:
+    found = points(measured)
+    origin = {one.cell: {} for one in measured}  # type: dict[str, dict[str, float]]
+    for one in measured:
+        if one.variant == ORIGIN:
+            origin[one.cell][one.concept] = round(float(np.mean(one.shares)), 4)
+    rows = [
+        {"variant": point.variant, "factor": point.factor}
+        | {name: vars(getattr(point, name)) for name in ("erased", "synonym", "kept")}
+        for point in found
+    ]
+    return {"suite": suite, "origin": origin, "points": rows}
+
+
+def markdown(suite: dict[str, object], measured: Sequence[Measured]) -> str:
+    found = points(measured)
+    variants = list(dict.fromkeys(point.variant for point in found))
+    lines = [
+        "| method | erased | synonyms | kept | at best: strength ×, erased, synonyms, kept |",
+        "|---|---|---|---|---|",
+    ]
+    for variant in variants:
+        at_own, best = own(found, variant), best_within(found, variant)
+        cells = ["", "", ""] if at_own is None else [_text(at_own.erased), _text(at_own.synonym), _text(at_own.kept)]
+        trade = (
+            f"none keeps {KEPT:.0%}"
+            if best is None
+            else f"{best.factor:g}: {best.erased.value:.1%}, {best.synonym.value:.1%}, {best.kept.value:.1%}"
+        )
+        lines.append("| " + " | ".join([variant, *cells, trade]) + " |")
+    means = {
+        cell: np.mean([np.mean(one.shares) for one in measured if one.variant == ORIGIN and one.cell == cell])
+        for cell in ("plain", "synonym", "others")
+    }
+    head = ", ".join(f"{name} {value}" for name, value in suite.items())
+    origin = ", ".join(f"{cell} {mean:.1%}" for cell, mean in means.items())
+    return (
+        f"{head}\n\nOrigin: {origin}. Everything below is relative to it, with 95 % bootstrap intervals over clips.\n\n"
+        + "\n".join(lines)
+    )
+
+
+def _text(ratio: Ratio) -> str:
+    return f"{ratio.value:.1%} ({ratio.low:.1%} to {ratio.high:.1%})"
