@@ -1,6 +1,6 @@
-"""Accepting work: plan it, commit it, then ring. When a function here returns, the work survives anything but the loss of
-the database; whether a worker already heard the bell does not matter. A `claim` is taken in the same transaction; whoever
-passes one calls through `service.idempotency.accept_once`."""
+"""Accepting work: plan it, commit it, then let in whose turn it is. When a function here returns, the work survives anything
+but the loss of the database; whether its turn has come, and a worker heard the bell, does not matter. A `claim` is taken in
+the same transaction; whoever passes one calls through `service.idempotency.accept_once`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from service.errors import RequestError, StateError
 from service.gateway import Gateway
 from service.idempotency import Claim
 from service.planning import plan
-from service.ring import ring
 from service.schemas.erasers import METHODS, TrainRequest
 from service.schemas.generations import GenerateRequest, Plan
 from service.store import erasers, jobs
@@ -48,7 +47,7 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
             labels=dict(request.metadata),
         )
         audit.accepted_generation(session, job, planned, keep_prompt=gateway.audit_prompts)
-    ring(gateway.queue, job)
+    gateway.window.fill(job.kind)
     return job
 
 
@@ -63,7 +62,7 @@ def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, 
                 job = _insert_training(session, caller, request, card, claim)
         except IntegrityError:  # two gateways gave out the same version number (PostgreSQL; SQLite has one writer)
             continue
-        ring(gateway.queue, job)
+        gateway.window.fill(job.kind)
         return job
     raise StateError("invalid_state", f"too many trainings of {request.concept!r} begin at once: try again", param="concept")
 

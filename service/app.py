@@ -32,6 +32,7 @@ from service.settings import Settings
 from service.settle import Settler
 from service.store.database import Database
 from service.sweep import Sweep
+from service.window import Window
 from workers.artifacts import open_store
 from workers.contract import model_id
 
@@ -85,12 +86,14 @@ def _build(settings: Settings, database: Database, redis: Redis, async_redis: As
         generate_timeout_seconds=settings.generate_timeout_seconds,
         train_timeout_seconds=settings.train_timeout_seconds,
     )
+    window = Window(database, queue, sizes={"generate": settings.generate_window, "train": settings.train_window})
     flight = Flight(redis)
-    settler = Settler(database, store, queue)
+    settler = Settler(database, store, window)
     remover = Remover(database, store, queue, flight)
     sweep = Sweep(
         database,
         queue,
+        window,
         flight,
         settler,
         remover,
@@ -101,6 +104,7 @@ def _build(settings: Settings, database: Database, redis: Redis, async_redis: As
         database=database,
         store=store,
         queue=queue,
+        window=window,
         flight=flight,
         catalogue=Catalogue(store, default_model=model),
         sweep=sweep,

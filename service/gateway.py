@@ -12,6 +12,7 @@ from service.queue import JobQueue
 from service.removal import Remover
 from service.store.database import Database
 from service.sweep import Sweep
+from service.window import Window
 from workers.artifacts import ArtifactStore
 
 
@@ -20,6 +21,7 @@ class Gateway:
     database: Database
     store: ArtifactStore
     queue: JobQueue
+    window: Window
     flight: Flight
     catalogue: Catalogue
     sweep: Sweep

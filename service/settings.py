@@ -38,6 +38,11 @@ class Settings(BaseSettings):
         default=5.0, ge=0, description="An attempt that nobody holds for this long is lost. Longer than a worker's heartbeat."
     )
 
+    generate_window: int = Field(
+        default=4, ge=1, description="Generations rung for and not yet taken; at least as many as there are workers."
+    )
+    train_window: int = Field(default=2, ge=1, description="As `CLEARWAY_GENERATE_WINDOW`, of trainings.")
+
     idempotency_seconds: int = Field(default=24 * 3600, ge=1, description="So long an `Idempotency-Key` is remembered, at least.")
 
     audit_prompts: bool = Field(default=False, description="The audit log keeps prompts, for good, beside their SHA-256.")

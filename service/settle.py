@@ -17,13 +17,12 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from service import audit, registry
-from service.queue import JobQueue
-from service.ring import ring
 from service.schemas.generations import Plan
 from service.states import TERMINAL
 from service.store import jobs
 from service.store.database import Database
 from service.store.models import Job
+from service.window import Window
 from workers.artifacts import ArtifactMissing, ArtifactStore
 from workers.contract import (
     MAX_ATTEMPTS,
@@ -44,10 +43,10 @@ Move = Callable[[Session, Job], bool]
 
 
 class Settler:
-    def __init__(self, database: Database, store: ArtifactStore, queue: JobQueue) -> None:
+    def __init__(self, database: Database, store: ArtifactStore, window: Window) -> None:
         self._database = database
         self._store = store
-        self._queue = queue
+        self._window = window
 
     def settle(self, job: Job) -> bool:
         """Whether the present attempt has ended. `job` is brought up to date when it was this call that moved it."""
@@ -73,8 +72,7 @@ class Settler:
                 audit.settled(session, job)
         if moved:
             logger.info("job %s attempt %d: %s %s", job.id, job.attempt, job.status, job.error_code or "")
-        if moved and job.status == "queued":
-            ring(self._queue, job)
+            self._window.fill(job.kind)
 
     def _end_of_generation(self, job: Job) -> tuple[Move, float] | None:
         receipt = self._read(Receipt, receipt_key(job.id, job.attempt), job)

@@ -2,7 +2,8 @@
 
     running, held by a worker          it goes on (and is settled if its end is already in the store)
     running or queued, end in store    settled
-    queued, and the queue forgot it    rung for again, same attempt
+    let in, and the queue forgot it    rung for again, same attempt
+    room in the window                 filled
     taken, but nobody holds it         after `lost_after_seconds`: the next attempt, or `worker_lost` after the last
     canceled, but still held           told to stop again
     deleted, and nobody holds it       its artifacts and its row go
@@ -18,6 +19,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -26,17 +28,19 @@ from service.queue import JobQueue, QueueUnavailable
 from service.removal import Remover
 from service.ring import ring, silence
 from service.settle import Settler
-from service.store import idempotency, jobs
+from service.store import idempotency, jobs, line
 from service.store.database import Database
 from service.store.models import Job
+from service.window import Window
 from workers.artifacts import ArtifactError
-from workers.contract import MAX_ATTEMPTS, rq_job_id
+from workers.contract import MAX_ATTEMPTS, WorkerKind, rq_job_id
 
 logger = logging.getLogger(__name__)
 
+_KINDS: tuple[WorkerKind, ...] = get_args(WorkerKind)
 _STOP_AGAIN_WITHIN = timedelta(hours=1)
 _MAX_MISSING = 500
-"""Jobs out of line looked at in one pass, oldest first: a pass stays short after Redis lost thousands."""
+"""Jobs that Redis lost looked at in one pass, oldest first: a pass stays short, however large the window."""
 _ONE_JOBS_TROUBLE = (ArtifactError, OSError, ValidationError)
 """What keeps one job from being swept, and must not keep the others."""
 
@@ -46,6 +50,7 @@ class Sweep:
         self,
         database: Database,
         queue: JobQueue,
+        window: Window,
         flight: Flight,
         settler: Settler,
         remover: Remover,
@@ -56,6 +61,7 @@ class Sweep:
     ) -> None:
         self._database = database
         self._queue = queue
+        self._window = window
         self._flight = flight
         self._settler = settler
         self._remover = remover
@@ -71,8 +77,10 @@ class Sweep:
         with self._database.read() as session:
             running = jobs.in_status(session, "running")
         try:
-            suspects = [*running, *self._not_in_line()]
+            suspects = [*running, *self._not_in_queue()]
             self._check(suspects)
+            for kind in _KINDS:
+                self._window.fill(kind)
             self._stop_canceled()
             self._remove_deleted()
         except QueueUnavailable as error:
@@ -91,14 +99,14 @@ class Sweep:
         with self._database.read() as session:
             return jobs.get(session, job.id) or job
 
-    def _not_in_line(self) -> Sequence[Job]:
-        """Queued in SQL, but not waiting in the queue. Thousands may wait, so only the difference is read whole."""
+    def _not_in_queue(self) -> Sequence[Job]:
+        """Let in according to SQL, but not waiting in the queue. What was not let in is not looked for there."""
         with self._database.read() as session:
-            queued = jobs.queued_attempts(session)
-            if not queued:
+            rung = line.rung_attempts(session)
+            if not rung:
                 return []
-            waiting = self._queue.waiting("generate") | self._queue.waiting("train")
-            missing = [job_id for job_id, attempt in queued if rq_job_id(job_id, attempt) not in waiting]
+            waiting = set[str]().union(*(self._queue.waiting(kind) for kind in _KINDS))
+            missing = [job_id for job_id, attempt in rung if rq_job_id(job_id, attempt) not in waiting]
             return [job for job in jobs.get_many(session, missing[:_MAX_MISSING]) if job.status == "queued"]
 
     def _check(self, suspects: Sequence[Job]) -> None:
@@ -118,9 +126,17 @@ class Sweep:
         if self._settler.settle(job) or held:
             return True
         forgotten = job.status == "queued" and self._queue.status(rq_job_id(job.id, job.attempt)) is None
-        if forgotten and ring(self._queue, job):
-            logger.info("job %s attempt %d: the queue forgot it, rung for again", job.id, job.attempt)
+        if forgotten:
+            self._ring_again(job)
         return forgotten
+
+    def _ring_again(self, job: Job) -> None:
+        try:
+            if ring(self._queue, job):
+                logger.info("job %s attempt %d: the queue forgot it, rung for again", job.id, job.attempt)
+        except ValidationError as error:  # it would stay in the window for ever
+            logger.error("job %s is no task that workers take: %d fields are wrong", job.id, error.error_count())
+            self._settler.fail(job, code="internal_error", message="what was accepted is no task that workers take")
 
     def _unheld(self, job: Job) -> None:
         now = self._clock()
@@ -133,7 +149,9 @@ class Sweep:
             return False
         if job.status == "queued":
             with self._database.write() as session:
-                jobs.start(session, job, at=datetime.now(UTC))
+                started = jobs.start(session, job, at=datetime.now(UTC))
+            if started:
+                self._window.fill(job.kind)
         return True
 
     def _lost(self, job: Job) -> None:
@@ -147,7 +165,7 @@ class Sweep:
             seen_running = job.status == "running" or jobs.start(session, job, at=datetime.now(UTC))
             again = seen_running and jobs.requeue(session, job)
         if again:
-            ring(self._queue, job)
+            self._window.fill(job.kind)
 
     def _stop_canceled(self) -> None:
         with self._database.read() as session:

@@ -140,5 +140,6 @@ def _poll_after(gateway: Gateway, job: Job) -> dict[str, str]:
     if job.status not in ("queued", "running"):
         return {}
     with gateway.database.read() as session:
-        waiting = jobs.count_before(session, job) if job.status == "queued" else 0
+        most = _MAX_POLL_MS // _POLL_MS_PER_WAITING
+        waiting = jobs.count_before(session, job, most=most) if job.status == "queued" else 0
     return {"openai-poll-after-ms": str(min(_MAX_POLL_MS, _POLL_MS + _POLL_MS_PER_WAITING * waiting))}

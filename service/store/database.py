@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session, sessionmaker
 _BUSY_TIMEOUT_MS = 10_000
 _EXCLUSIVE = text("SELECT pg_advisory_xact_lock(1668048225)")  # one number for all gateways on a PostgreSQL
 _SHARED = text("SELECT pg_advisory_xact_lock_shared(1668048225)")
+_ADMISSION = text("SELECT pg_advisory_xact_lock(1668048226)")
 
 
 class Database:
@@ -68,6 +69,14 @@ class Database:
         with self.write() as session:
             if self.engine.dialect.name == "postgresql":
                 session.execute(_SHARED)
+            yield session
+
+    @contextmanager
+    def admission(self) -> Iterator[Session]:
+        """A write transaction that runs beside no other of its kind: one gateway at a time lets jobs into the window."""
+        with self.write() as session:
+            if self.engine.dialect.name == "postgresql":
+                session.execute(_ADMISSION)
             yield session
 
     def migrate(self, revision: str = "head") -> None:

@@ -76,20 +76,14 @@ def page(
     return session.scalars(statement).all()
 
 
-def count_before(session: Session, job: Job) -> int:
-    """How many of its kind are queued and came earlier."""
+def count_before(session: Session, job: Job, *, most: int) -> int:
+    """How many of its kind are queued and came earlier. Counts no further than `most`."""
     where = (Job.kind == job.kind, Job.status == "queued", Job.deleted_at.is_(None), Job.id < job.id)
-    return session.scalar(select(func.count()).select_from(Job).where(*where)) or 0
+    return session.scalar(select(func.count()).select_from(select(Job.id).where(*where).limit(most).subquery())) or 0
 
 
 def in_status(session: Session, status: JobStatus) -> Sequence[Job]:
     return session.scalars(_alive().where(Job.status == status).order_by(Job.id)).all()
-
-
-def queued_attempts(session: Session) -> Sequence[tuple[str, int]]:
-    """(id, attempt) of everything queued: the sweep reads thousands of them, so no whole rows."""
-    statement = select(Job.id, Job.attempt).where(Job.status == "queued", Job.deleted_at.is_(None)).order_by(Job.id)
-    return [(job_id, attempt) for job_id, attempt in session.execute(statement)]
 
 
 def canceled_lately(session: Session, *, within: timedelta) -> Sequence[Job]:
@@ -118,8 +112,8 @@ def cancel(session: Session, job: Job) -> bool:
 
 
 def requeue(session: Session, job: Job) -> bool:
-    """Back to the queue as the next attempt; whatever the present attempt still writes is ignored from now on."""
-    return _move(session, job, "queued", attempt=job.attempt + 1, started_at=None)
+    """Back into the line as the next attempt; whatever the present attempt still writes is ignored from now on."""
+    return _move(session, job, "queued", attempt=job.attempt + 1, admitted_at=None, started_at=None)
 
 
 def hide(session: Session, job: Job) -> None:

@@ -15,7 +15,13 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.states import JobStatus, VersionStatus
 from service.store.columns import UtcDateTime
+from service.turns import Priority
 from workers.contract import WorkerKind
+
+WAITING = "status = 'queued' AND admitted_at IS NULL"
+"""Of a job: accepted, and not let into the window yet."""
+RUNG = "status = 'queued' AND admitted_at IS NOT NULL"
+"""Of a job: let into the window, and not known to have been taken."""
 
 
 class Base(DeclarativeBase):
@@ -25,6 +31,7 @@ class Base(DeclarativeBase):
         WorkerKind: String(16),
         JobStatus: String(16),
         VersionStatus: String(16),
+        Priority: String(8),
     }
 
 
@@ -37,6 +44,8 @@ class ApiKey(Base):
     secret_sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    priority: Mapped[Priority] = mapped_column(server_default="normal")
+    served_at: Mapped[datetime | None]  # when a job of the key was last let into the window
 
 
 class Job(Base):
@@ -45,6 +54,8 @@ class Job(Base):
         Index("ix_jobs_status", "status"),
         Index("ix_jobs_key_id_kind_id", "key_id", "kind", "id"),
         Index("ix_jobs_deleted_at", "deleted_at"),
+        Index("ix_jobs_waiting", "kind", "key_id", "id", sqlite_where=text(WAITING), postgresql_where=text(WAITING)),
+        Index("ix_jobs_rung", "kind", "key_id", sqlite_where=text(RUNG), postgresql_where=text(RUNG)),
     )
 
     id: Mapped[str] = mapped_column(String(80), primary_key=True)  # ids grow with time: order by id is order of arrival
@@ -59,6 +70,7 @@ class Job(Base):
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
+    admitted_at: Mapped[datetime | None]  # when the present attempt was let into the window; null while it waits
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]  # hidden from clients; the row goes when no worker holds the job any more

@@ -150,7 +150,7 @@ def test_several_gateways_settle_once_and_one_of_them_sweeps(settings: Settings,
     with TestClient(create_app(settings), headers=dict(client.headers)) as second:
         accepted = [generate(one)["id"] for one in (client, second) * 3]
         for _ in accepted:
-            hand.finish(hand.take_generation(), hint=False)
+            hand.finish(next_task(hand), hint=False)
         for generation_id in accepted:
             assert wait_until(lambda id_=generation_id: settled(second, id_))["status"] == "succeeded"
         generate(second)
