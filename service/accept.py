@@ -13,6 +13,7 @@ from service.binding import binding_of
 from service.errors import RequestError, StateError
 from service.gateway import Gateway
 from service.idempotency import Claim
+from service.limits import allow
 from service.planning import plan
 from service.schemas.erasers import METHODS, TrainRequest
 from service.schemas.generations import GenerateRequest, Plan
@@ -37,6 +38,7 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
         if claim is not None:
             claim.take(session, job_id)
         planned = plan(session, request, card, binding_of(session, caller.key_id))
+        allow(gateway, session, caller)
         job = jobs.insert(
             session,
             job_id=job_id,
@@ -47,7 +49,7 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
             labels=dict(request.metadata),
         )
         audit.accepted_generation(session, job, planned, keep_prompt=gateway.audit_prompts)
-    gateway.window.fill(job.kind)
+    gateway.window.fill()
     return job
 
 
@@ -59,18 +61,21 @@ def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, 
     for _ in range(_VERSION_TRIES):
         try:
             with gateway.database.write() as session:
-                job = _insert_training(session, caller, request, card, claim)
+                job = _insert_training(gateway, session, caller, request, card, claim)
         except IntegrityError:  # two gateways gave out the same version number (PostgreSQL; SQLite has one writer)
             continue
-        gateway.window.fill(job.kind)
+        gateway.window.fill()
         return job
     raise StateError("invalid_state", f"too many trainings of {request.concept!r} begin at once: try again", param="concept")
 
 
-def _insert_training(session: Session, caller: Caller, request: TrainRequest, card: ModelCard, claim: Claim | None) -> Job:
+def _insert_training(
+    gateway: Gateway, session: Session, caller: Caller, request: TrainRequest, card: ModelCard, claim: Claim | None
+) -> Job:
     job_id = new_id("train")
     if claim is not None:
         claim.take(session, job_id)
+    allow(gateway, session, caller)
     version = erasers.next_version(session, request.concept)
     pairs = request.pairs and tuple(PromptPair(positive=pair.positive, negative=pair.negative) for pair in request.pairs)
     task = TrainingTask(

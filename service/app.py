@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, closing
+from typing import get_args
 
 from fastapi import FastAPI
 from redis import Redis
@@ -31,6 +32,7 @@ from service.seed import shipped_erasers, take_in_all
 from service.settings import Settings
 from service.settle import Settler
 from service.store.database import Database
+from service.store.keys import LimitName
 from service.sweep import Sweep
 from service.window import Window
 from workers.artifacts import open_store
@@ -111,6 +113,8 @@ def _build(settings: Settings, database: Database, redis: Redis, async_redis: As
         remover=remover,
         events=EventSource(async_redis),
         thresholds=Thresholds.of(settings),
+        key_limits={name: getattr(settings, f"key_{name}") for name in get_args(LimitName)},
+        max_queued=settings.max_queued,
         audit_prompts=settings.audit_prompts,
     )
     sweeper = Sweeper(database, sweep, interval_seconds=settings.sweep_interval_seconds)

@@ -32,6 +32,7 @@ Action = Literal[
     "policy.put",
     "policy.deleted",
     "key.created",
+    "key.changed",
     "key.revoked",
 ]
 

@@ -5,6 +5,7 @@
     ├── CallerError        the caller is unknown, or may not do this
     ├── MissingError       there is no such thing
     ├── StateError         not in this state; later, or never
+    ├── LimitError         the key has as much as it may; later
     └── UnavailableError   a part of the service is missing now; try again
 
 Every error has a code of the closed set `CODES`, which also gives the HTTP status; the class says how the program
@@ -57,6 +58,9 @@ ErrorCode = Literal[
     "policy_unsatisfied",
     "policy_forbids",
     "policy_needs_eraser",
+    "rate_limited",
+    "too_many_queued",
+    "queue_full",
     "database_unavailable",
     "artifact_unavailable",
     "not_ready",
@@ -110,6 +114,9 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "policy_unsatisfied": Meaning(409, "An eraser that a policy demands cannot act; nothing is generated without it."),
     "policy_forbids": Meaning(403, "A policy does not allow the model, or so many pixels, frames or steps."),
     "policy_needs_eraser": Meaning(409, "A policy in force needs this version of the eraser: change the policy first."),
+    "rate_limited": Meaning(429, "The key made as many requests as it may make in a minute."),
+    "too_many_queued": Meaning(429, "The key has as many jobs queued as it may have."),
+    "queue_full": Meaning(503, "As many jobs are queued, of all keys, as the service takes; nothing was accepted."),
     "database_unavailable": Meaning(503, "The database does not answer; nothing was accepted."),
     "artifact_unavailable": Meaning(503, "The artifact store does not answer, or lost what it had."),
     "not_ready": Meaning(503, "A part that generations need is missing; `checks` says which."),
@@ -117,7 +124,13 @@ CODES: Mapping[ErrorCode, Meaning] = {
 }
 
 ErrorType = Literal[
-    "invalid_request_error", "authentication_error", "permission_error", "not_found_error", "conflict_error", "server_error"
+    "invalid_request_error",
+    "authentication_error",
+    "permission_error",
+    "not_found_error",
+    "conflict_error",
+    "rate_limit_error",
+    "server_error",
 ]
 
 _TYPES: Mapping[int, ErrorType] = {
@@ -125,6 +138,7 @@ _TYPES: Mapping[int, ErrorType] = {
     403: "permission_error",
     404: "not_found_error",
     409: "conflict_error",
+    429: "rate_limit_error",
 }
 
 
@@ -170,7 +184,7 @@ class StateError(ServiceError):
         return {"x-should-retry": "false"}
 
 
-class UnavailableError(ServiceError):
+class _Later(ServiceError):
     def __init__(self, code: ErrorCode, message: str, *, param: str | None = None, retry_after_seconds: int = 5) -> None:
         super().__init__(code, message, param=param)
         self.retry_after_seconds = retry_after_seconds
@@ -178,3 +192,9 @@ class UnavailableError(ServiceError):
     @property
     def headers(self) -> dict[str, str]:
         return {"retry-after": str(self.retry_after_seconds)}
+
+
+class LimitError(_Later): ...
+
+
+class UnavailableError(_Later): ...

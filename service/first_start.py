@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def ensure_operator_key(database: Database, path: Path) -> None:
-    """Without any operator key, make one and write it to `path`, readable by its owner alone.
+    """Without any operator key, make one, without limits, and write it to `path`, readable by its owner alone.
 
     The file is complete before the database commits: a crash in between leaves a file that the next start replaces, never
     a key that nobody knows.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.catalogue import Catalogue
@@ -11,6 +12,7 @@ from service.gate import Thresholds
 from service.queue import JobQueue
 from service.removal import Remover
 from service.store.database import Database
+from service.store.keys import LimitName
 from service.sweep import Sweep
 from service.window import Window
 from workers.artifacts import ArtifactStore
@@ -28,4 +30,6 @@ class Gateway:
     remover: Remover
     events: EventSource
     thresholds: Thresholds
+    key_limits: Mapping[LimitName, int | None]  # of a new key that is given no others
+    max_queued: int
     audit_prompts: bool

@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     )
     train_window: int = Field(default=2, ge=1, description="As `CLEARWAY_GENERATE_WINDOW`, of trainings.")
 
+    max_queued: int = Field(default=10_000, ge=1, description="Jobs of all keys that may be queued; beyond it none is accepted.")
+    key_requests_per_minute: int | None = Field(default=None, ge=1, description="Of a new key: creating calls in a minute.")
+    key_max_running: int | None = Field(default=None, ge=1, description="Of a new key: jobs at workers at once.")
+    key_max_queued: int | None = Field(default=None, ge=1, description="Of a new key: queued jobs.")
+    key_max_trainings: int | None = Field(default=None, ge=1, description="Of a new key: trainings at workers at once.")
+
     idempotency_seconds: int = Field(default=24 * 3600, ge=1, description="So long an `Idempotency-Key` is remembered, at least.")
 
     audit_prompts: bool = Field(default=False, description="The audit log keeps prompts, for good, beside their SHA-256.")

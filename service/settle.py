@@ -72,7 +72,7 @@ class Settler:
                 audit.settled(session, job)
         if moved:
             logger.info("job %s attempt %d: %s %s", job.id, job.attempt, job.status, job.error_code or "")
-            self._window.fill(job.kind)
+            self._window.fill()
 
     def _end_of_generation(self, job: Job) -> tuple[Move, float] | None:
         receipt = self._read(Receipt, receipt_key(job.id, job.attempt), job)

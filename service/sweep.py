@@ -79,8 +79,7 @@ class Sweep:
         try:
             suspects = [*running, *self._not_in_queue()]
             self._check(suspects)
-            for kind in _KINDS:
-                self._window.fill(kind)
+            self._window.fill()
             self._stop_canceled()
             self._remove_deleted()
         except QueueUnavailable as error:
@@ -151,7 +150,7 @@ class Sweep:
             with self._database.write() as session:
                 started = jobs.start(session, job, at=datetime.now(UTC))
             if started:
-                self._window.fill(job.kind)
+                self._window.fill()
         return True
 
     def _lost(self, job: Job) -> None:
@@ -165,7 +164,7 @@ class Sweep:
             seen_running = job.status == "running" or jobs.start(session, job, at=datetime.now(UTC))
             again = seen_running and jobs.requeue(session, job)
         if again:
-            self._window.fill(job.kind)
+            self._window.fill()
 
     def _stop_canceled(self) -> None:
         with self._database.read() as session:

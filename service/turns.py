@@ -25,16 +25,18 @@ class Line:
     key_id: str
     priority: Priority
     in_flight: int  # rung for, or running
+    more: int | None  # so many more it may have in flight; None: any number
     served_at: datetime | None  # when a job of the key was last let in
     oldest: str  # id of a job; ids grow with time
 
     def served(self, at: datetime) -> Line:
-        return replace(self, in_flight=self.in_flight + 1, served_at=at)
+        more = None if self.more is None else self.more - 1
+        return replace(self, in_flight=self.in_flight + 1, more=more, served_at=at)
 
 
 def first(lines: Iterable[Line]) -> Line | None:
-    """The line whose turn it is; None where nobody waits."""
-    return min(lines, key=_place, default=None)
+    """The line whose turn it is; None where nobody waits who may have more."""
+    return min((line for line in lines if line.more is None or line.more > 0), key=_place, default=None)
 
 
 def _place(line: Line) -> tuple[int, int, datetime, str]:

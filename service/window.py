@@ -36,13 +36,14 @@ class Window:
         self._queue = queue
         self._sizes = sizes
 
-    def fill(self, kind: WorkerKind) -> None:
-        """Let in those whose turn it is, while there is room, and ring for them. Never raises for a part that is away: what
+    def fill(self) -> None:
+        """Let in those whose turn it is, while there is room, and ring for them. Of all kinds, because a key that may have so
+        many jobs at once may have a training when a generation has ended. Never raises for a part that is away: what
         was committed before the call stays so, and the sweep comes back to it."""
         try:
-            admitted = self._admitted(kind)
+            admitted = self._admitted()
         except SQLAlchemyError as error:
-            logger.warning("the window of %s jobs waits for the sweep, the database does not answer: %s", kind, error)
+            logger.warning("the window waits for the sweep, the database does not answer: %s", error)
             return
         for job in admitted:
             try:
@@ -50,12 +51,13 @@ class Window:
             except ValidationError as error:  # the sweep finds that it is not in line, and fails it
                 logger.error("job %s cannot be rung for: %d fields are wrong", job.id, error.error_count())
 
-    def _admitted(self, kind: WorkerKind) -> list[Job]:
-        with self._database.read() as session:  # most often it is full, or nobody waits; then nothing is written
-            if self._room(session, kind) <= 0 or not line.anybody(session, kind):
-                return []
+    def _admitted(self) -> list[Job]:
+        with self._database.read() as session:  # most often it is full, or nobody may come in; then nothing is written
+            kinds = [kind for kind in self._sizes if self._room(session, kind) > 0 and first(line.lines(session, kind))]
+        if not kinds:
+            return []
         with self._database.admission() as session:
-            return self._let_in(session, kind)
+            return [job for kind in kinds for job in self._let_in(session, kind)]
 
     def _room(self, session: Session, kind: WorkerKind) -> int:
         return self._sizes[kind] - line.rung(session, kind)

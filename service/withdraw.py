@@ -22,7 +22,7 @@ def cancel(gateway: Gateway, caller: Caller, job: Job) -> Job:
             audit.settled(session, locked, actor=caller.key_id)
     if locked is not None and withdrawn:
         silence(gateway.queue, locked, worker=None)
-        gateway.window.fill(locked.kind)
+        gateway.window.fill()
     return locked or job
 
 
@@ -39,5 +39,5 @@ def delete(gateway: Gateway, caller: Caller, job: Job) -> None:
             audit.settled(session, locked, actor=caller.key_id)
         audit.record(session, "generation.deleted", locked.id, {}, actor=caller.key_id)
     silence(gateway.queue, locked, worker=None)
-    gateway.window.fill(locked.kind)
+    gateway.window.fill()
     gateway.remover.remove(locked)

@@ -29,7 +29,8 @@ _REQUEST_ERRORS = responses(
     "too_many_concepts", "duplicate_concept", "unknown_concept", "unknown_version", "invalid_strength", "invalid_size",
     "invalid_frames", "invalid_steps", "invalid_guidance", "invalid_metadata",
     "invalid_idempotency_key", "idempotency_key_reused",
-    "invalid_state", "policy_unsatisfied", "policy_forbids", "model_not_ready", "database_unavailable",
+    "invalid_state", "policy_unsatisfied", "policy_forbids", "model_not_ready", "rate_limited", "too_many_queued", "queue_full",
+    "database_unavailable",
 )  # fmt: skip
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast, get_args
 
 from fastapi import APIRouter
+from sqlalchemy.orm import Session
 
 from service.audit import record
 from service.auth import Role, new_key
 from service.deps import GatewayDep, OperatorDep
 from service.errors import MissingError, StateError
 from service.handlers import responses
-from service.schemas.keys import CreatedKey, Key, KeyRequest, Keys
+from service.schemas.keys import CreatedKey, Key, KeyChange, KeyLimits, KeyRequest, Keys
 from service.store import keys
 from service.store.models import ApiKey
 
 router = APIRouter(
     prefix="/keys", tags=["keys"], responses=responses("unauthorized", "forbidden", "invalid_request", "database_unavailable")
 )
+
+_BODY_ERRORS = responses("invalid_json", "unknown_field", "invalid_text")
 
 
 @router.get("", summary="Every valid key, without its secret")
@@ -26,28 +29,72 @@ def list_keys(gateway: GatewayDep, caller: OperatorDep) -> Keys:
         return Keys(data=[Key(**_fields(key)) for key in keys.list_valid(session)])
 
 
-@router.post("", status_code=201, responses=responses("invalid_json", "unknown_field", "invalid_text"), summary="Make a key")
+@router.post("", status_code=201, responses=_BODY_ERRORS, summary="Make a key")
 def create_key(request: KeyRequest, gateway: GatewayDep, caller: OperatorDep) -> CreatedKey:
     """The answer is the only place where the whole key is ever shown."""
     made = new_key()
     with gateway.database.write() as session:
-        key = keys.insert(session, key_id=made.key_id, name=request.name, role=request.role, secret_sha256=made.secret_sha256)
-        record(session, "key.created", key.id, {"name": key.name, "role": key.role}, actor=caller.key_id)
+        key = keys.insert(
+            session,
+            key_id=made.key_id,
+            name=request.name,
+            role=request.role,
+            secret_sha256=made.secret_sha256,
+            priority=request.priority,
+            limits={**gateway.key_limits, **_set(request.limits)},
+        )
+        record(session, "key.created", key.id, _said(key), actor=caller.key_id)
     return CreatedKey(key=made.token, **_fields(key))
+
+
+@router.patch("/{id}", responses={**_BODY_ERRORS, **responses("not_found")}, summary="Change a key")
+def change_key(id: str, request: KeyChange, gateway: GatewayDep, caller: OperatorDep) -> Key:  # noqa: A002
+    """Its name, priority or limits, from now on: what it has in the queue stays there, and goes on under the new limits."""
+    with gateway.database.exclusive() as session:
+        key = _found(session, id)
+        for name, value in request.model_dump(exclude={"limits"}, exclude_none=True).items():
+            setattr(key, name, value)
+        for limit, most in _set(request.limits).items():
+            setattr(key, limit, most)
+        record(session, "key.changed", key.id, _said(key), actor=caller.key_id)
+    gateway.window.fill()
+    return Key(**_fields(key))
 
 
 @router.delete("/{id}", status_code=204, responses=responses("not_found", "invalid_state"), summary="Revoke a key")
 def delete_key(id: str, gateway: GatewayDep, caller: OperatorDep) -> None:  # noqa: A002
     """From now on it opens nothing. What was asked for with it stays. The last operator's key cannot be revoked."""
-    with gateway.database.write() as session:
-        key = keys.find_valid(session, id) if id.isalnum() and id.isascii() else None
-        if key is None:
-            raise MissingError("not_found", f"no key {id[:80]!a}: GET /keys lists them")
+    with gateway.database.exclusive() as session:
+        key = _found(session, id)
         if key.role == "operator" and keys.count_operators(session) == 1:
             raise StateError("invalid_state", "this is the last operator's key: make another one first")
         keys.revoke(session, key)
         record(session, "key.revoked", key.id, {"name": key.name, "role": key.role}, actor=caller.key_id)
 
 
-def _fields(key: ApiKey) -> dict[str, object]:
-    return {"id": key.id, "name": key.name, "role": cast(Role, key.role), "created_at": key.created_at}
+def _found(session: Session, key_id: str) -> ApiKey:
+    """The key, which nobody else changes meanwhile."""
+    key = keys.find_valid(session, key_id) if key_id.isalnum() and key_id.isascii() else None
+    if key is None:
+        raise MissingError("not_found", f"no key {key_id[:80]!a}: GET /keys lists them")
+    return keys.lock(session, key.id)
+
+
+def _set(limits: KeyLimits) -> dict[keys.LimitName, int | None]:
+    return {name: getattr(limits, name) for name in get_args(keys.LimitName) if name in limits.model_fields_set}
+
+
+def _fields(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "role": cast(Role, key.role),
+        "priority": key.priority,
+        "limits": KeyLimits(**{name: getattr(key, name) for name in get_args(keys.LimitName)}),
+        "created_at": key.created_at,
+    }
+
+
+def _said(key: ApiKey) -> dict[str, Any]:
+    """For the audit log: what holds from now on."""
+    return Key(**_fields(key)).model_dump(mode="json", exclude={"id", "created_at"})

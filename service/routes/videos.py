@@ -39,7 +39,7 @@ _CREATE_ERRORS = responses(
     "unknown_version", "invalid_strength", "invalid_size", "invalid_seconds", "invalid_steps", "invalid_guidance",
     "invalid_metadata",
     "invalid_idempotency_key", "idempotency_key_reused", "policy_unsatisfied", "policy_forbids", "model_not_ready",
-    "database_unavailable",
+    "rate_limited", "too_many_queued", "queue_full", "database_unavailable",
 )  # fmt: skip
 
 

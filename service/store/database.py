@@ -23,6 +23,7 @@ _BUSY_TIMEOUT_MS = 10_000
 _EXCLUSIVE = text("SELECT pg_advisory_xact_lock(1668048225)")  # one number for all gateways on a PostgreSQL
 _SHARED = text("SELECT pg_advisory_xact_lock_shared(1668048225)")
 _ADMISSION = text("SELECT pg_advisory_xact_lock(1668048226)")
+_QUEUE = text("SELECT pg_advisory_xact_lock(1668048227)")
 
 
 class Database:
@@ -78,6 +79,11 @@ class Database:
             if self.engine.dialect.name == "postgresql":
                 session.execute(_ADMISSION)
             yield session
+
+    def lock_queue(self, session: Session) -> None:
+        """Until its transaction ends, no other that locks the queue goes on. (SQLite has one writer at a time anyway.)"""
+        if self.engine.dialect.name == "postgresql":
+            session.execute(_QUEUE)
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema to `revision`. Gateways that start together do it one after the other."""

@@ -2,20 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.store.models import ApiKey
+from service.turns import Priority
+
+LimitName = Literal["requests_per_minute", "max_running", "max_queued", "max_trainings"]
+"""Columns of `api_keys`; None is no limit."""
+
+_NO_LIMITS: Mapping[LimitName, int | None] = {}
 
 
-def insert(session: Session, *, key_id: str, name: str, role: str, secret_sha256: str) -> ApiKey:
-    key = ApiKey(id=key_id, name=name, role=role, secret_sha256=secret_sha256, created_at=datetime.now(UTC), revoked_at=None)
+def insert(
+    session: Session,
+    *,
+    key_id: str,
+    name: str,
+    role: str,
+    secret_sha256: str,
+    priority: Priority = "normal",
+    limits: Mapping[LimitName, int | None] = _NO_LIMITS,
+) -> ApiKey:
+    key = ApiKey(
+        id=key_id,
+        name=name,
+        role=role,
+        secret_sha256=secret_sha256,
+        created_at=datetime.now(UTC),
+        revoked_at=None,
+        priority=priority,
+    )
+    for limit, most in limits.items():
+        setattr(key, limit, most)
     session.add(key)
     session.flush()
     return key
+
+
+def get(session: Session, key_id: str) -> ApiKey | None:
+    """Also one that is not valid any more."""
+    return session.get(ApiKey, key_id)
+
+
+def lock(session: Session, key_id: str) -> ApiKey:
+    """A key that exists, as it is now; nobody else changes it until this transaction ends. Jobs may be inserted for it."""
+    statement = select(ApiKey).where(ApiKey.id == key_id).with_for_update(key_share=True)
+    return session.scalars(statement.execution_options(populate_existing=True)).one()
 
 
 def find_valid(session: Session, key_id: str) -> ApiKey | None:

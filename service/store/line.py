@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from sqlalchemy import CursorResult, func, literal_column, select, text, update
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from service.store.models import RUNG, WAITING, ApiKey, Job
 from service.turns import Line
 from workers.contract import WorkerKind
 
+_KINDS: tuple[WorkerKind, ...] = get_args(WorkerKind)
 _LINES = text(
     f"""
     WITH RECURSIVE line (key_id) AS (
@@ -29,6 +30,7 @@ _LINES = text(
         FROM line WHERE line.key_id IS NOT NULL
     )
     SELECT api_keys.id, priority, served_at,
+           max_running, max_trainings,
            (SELECT min(jobs.id) FROM jobs WHERE kind = :kind AND key_id = api_keys.id AND {WAITING}) AS oldest
     FROM line JOIN api_keys ON api_keys.id = line.key_id
     """  # noqa: S608  constants of this program
@@ -40,17 +42,28 @@ def rung(session: Session, kind: WorkerKind) -> int:
     return session.scalar(select(func.count()).select_from(Job).where(Job.kind == kind, text(RUNG))) or 0
 
 
-def anybody(session: Session, kind: WorkerKind) -> bool:
-    return session.scalar(select(Job.id).where(Job.kind == kind, text(WAITING)).limit(1)) is not None
+def queued(session: Session, *, key_id: str | None = None, most: int) -> int:
+    """How many are queued, let in or not, of one key or of all. Counts no further than `most`."""
+    of_key = () if key_id is None else (Job.key_id == key_id, Job.kind.in_(_KINDS))
+    counted = (
+        select(func.count()).select_from(select(Job.kind).where(text(where), *of_key).limit(most).subquery())
+        for where in (WAITING, RUNG)
+    )
+    return min(most, sum(session.scalar(statement) or 0 for statement in counted))
 
 
 def lines(session: Session, kind: WorkerKind) -> list[Line]:
     """One per key that waits."""
     in_flight = _in_flight(session)
-    return [
-        Line(key_id, priority, in_flight=in_flight[key_id, kind], served_at=served_at, oldest=oldest)
-        for key_id, priority, served_at, oldest in session.execute(_LINES, {"kind": kind})
-    ]
+    found = []
+    for key_id, priority, served_at, max_running, max_trainings, oldest in session.execute(_LINES, {"kind": kind}):
+        generations, trainings = in_flight[key_id, "generate"], in_flight[key_id, "train"]
+        allowed = [] if max_running is None else [max_running - generations - trainings]
+        if kind == "train" and max_trainings is not None:
+            allowed.append(max_trainings - trainings)
+        have = in_flight[key_id, kind]
+        found.append(Line(key_id, priority, in_flight=have, more=min(allowed, default=None), served_at=served_at, oldest=oldest))
+    return found
 
 
 def oldest(session: Session, kind: WorkerKind, key_id: str) -> Job | None:

@@ -46,6 +46,11 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     priority: Mapped[Priority] = mapped_column(server_default="normal")
     served_at: Mapped[datetime | None]  # when a job of the key was last let into the window
+    requests_per_minute: Mapped[int | None]  # limits: None is none
+    max_running: Mapped[int | None]
+    max_queued: Mapped[int | None]
+    max_trainings: Mapped[int | None]
+    bucket_full_at: Mapped[datetime | None]  # when the key may send all `requests_per_minute` at once again
 
 
 class Job(Base):

@@ -18,6 +18,7 @@ from service.chain import ChainBroken, Head, verify
 from service.seed import take_in
 from service.settings import Settings
 from service.store.database import Database
+from service.store.keys import LimitName
 from service.store.models import Base
 from tests.service.calls import code, generate, settled, train, wait_until
 from tests.service.conftest import serving
@@ -159,8 +160,9 @@ def test_policies_and_keys(client: TestClient) -> None:
     rules = client.put("/policies/house", json={"defaults": ["church"]}).json()["rules"]
     client.delete("/policies/house")
     told = [(entry["action"], entry["subject"], entry["details"]) for entry in entries(client)[1:]]
+    no_limits = dict.fromkeys(get_args(LimitName))
     assert told == [
-        ("key.created", made["id"], {"name": "shop", "role": "user"}),
+        ("key.created", made["id"], {"name": "shop", "role": "user", "priority": "normal", "limits": no_limits}),
         ("key.revoked", made["id"], {"name": "shop", "role": "user"}),
         ("policy.put", "house", {"version": 1, "rules": rules}),
         ("policy.deleted", "house", {"version": 1}),

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 from fastapi.testclient import TestClient
@@ -14,8 +14,9 @@ from httpx import Response
 
 from service.app import MAX_BODY_BYTES, MAX_TRAINING_BODY_BYTES
 from service.errors import CODES, ErrorCode, ErrorType, error_type
+from service.settings import Settings
 from tests.service.calls import code, generate, train, wait_until
-from tests.service.conftest import Valkey, settings_in
+from tests.service.conftest import Valkey, serving, settings_in
 from tests.service.hand import CARD, PASSING, Hand, add_eraser, gateway_of
 
 Send = Callable[[TestClient], Response]
@@ -96,6 +97,14 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("invalid_request", "cursor", lambda client: client.get("/generations?cursor=';--")),
     ("invalid_request", "version", lambda client: client.get("/erasers/church/9999999999999999999")),
     ("invalid_request", "role", lambda client: client.post("/keys", json={"name": "a", "role": "root"})),
+    ("invalid_request", "priority", lambda client: client.post("/keys", json={"name": "a", "priority": 1})),
+    (
+        "invalid_request",
+        "limits.max_running",
+        lambda client: client.post("/keys", json={"name": "a", "limits": {"max_running": 0}}),
+    ),
+    ("unknown_field", "limits.rate", lambda client: client.patch("/keys/000000000000", json={"limits": {"rate": 1}})),
+    ("not_found", None, lambda client: client.patch("/keys/000000000000", json={})),
     ("invalid_request", "after", lambda client: client.get("/audit?after=-1")),
     ("invalid_request", "action", lambda client: client.get("/audit?action=nothing")),
     ("invalid_text", "subject", lambda client: client.get("/audit?subject=%00")),
@@ -266,6 +275,24 @@ def test_not_finished_and_states_that_do_not_allow_it(client: TestClient, hand: 
     check(client.get(accepted["links"]["video"]), "artifact_unavailable")
 
 
+def test_limits_of_a_key(client: TestClient) -> None:
+    for limits, refused in (({"requests_per_minute": 1}, "rate_limited"), ({"max_queued": 1}, "too_many_queued")):
+        made = client.post("/keys", json={"name": "a", "limits": limits}).json()
+        caller = TestClient(client.app, headers={"authorization": f"Bearer {made['key']}"})
+        generate(caller)
+        response = caller.post("/generate", json={"prompt": "a"})
+        check(response, cast(ErrorCode, refused))
+        assert int(response.headers["retry-after"]) > 0
+
+
+def test_a_full_queue(settings: Settings) -> None:
+    with serving(settings.model_copy(update={"max_queued": 1})) as client:
+        generate(client)
+        response = client.post("/generate", json={"prompt": "a"})
+        check(response, "queue_full")
+        assert int(response.headers["retry-after"]) > 0
+
+
 def test_a_key_of_another_request(client: TestClient) -> None:
     headers = {"Idempotency-Key": "k"}
     assert client.post("/generate", json={"prompt": "a"}, headers=headers).status_code == 202
@@ -287,8 +314,6 @@ def test_not_ready_says_what_is_missing(shared: TestClient) -> None:
 
 
 def test_a_database_that_is_away(tmp_path: Path, valkey: Valkey, migrated: Path) -> None:
-    from tests.service.conftest import serving
-
     with serving(settings_in(tmp_path, f"{valkey.url}?db=2", migrated)) as client:
         with sqlite3.connect(tmp_path / "clearway.db", isolation_level=None) as other:
             other.execute("ALTER TABLE jobs RENAME TO jobs_away")

@@ -44,7 +44,7 @@ def crowd(client: TestClient, key_id: str, count: int) -> list[str]:
     with gateway_of(client).database.write() as session:
         for job_id in ids:
             jobs.insert(session, job_id=job_id, kind="generate", model="toy", key_id=key_id, plan=PLAN, labels={})
-    gateway_of(client).window.fill("generate")
+    gateway_of(client).window.fill()
     return ids
 
 
@@ -177,7 +177,7 @@ def test_gateways_that_fill_at_once_do_not_overfill(settings: Settings, redis: R
                 jobs.insert(session, job_id=f"gen_{number:03}", kind="generate", model="toy", key_id=key_id, plan=PLAN, labels={})
         with ThreadPoolExecutor(9) as pool:
             for _ in range(4):
-                list(pool.map(lambda gateway: gateway[1].fill("generate"), gateways * 3))
+                list(pool.map(lambda gateway: gateway[1].fill(), gateways * 3))
                 with database.read() as session:
                     assert line.rung(session, "generate") == WINDOW
                 assert len(set(in_queue(redis))) == len(in_queue(redis)) == WINDOW
@@ -206,7 +206,7 @@ def test_two_gateways_accept_and_workers_get_every_job_once(settings: Settings, 
     [
         lambda session: line.lines(session, "generate"),
         lambda session: line.rung(session, "generate"),
-        lambda session: line.anybody(session, "generate"),
+        lambda session: line.queued(session, key_id="k", most=9),
         lambda session: line.oldest(session, "generate", "k"),
         lambda session: line.rung_attempts(session),
     ],

@@ -13,9 +13,17 @@ from service.turns import Line, Priority, first
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def line(key_id: str, *, priority: Priority = "normal", in_flight: int = 0, served: float | None = None, oldest: int = 0) -> Line:
+def line(
+    key_id: str,
+    *,
+    priority: Priority = "normal",
+    in_flight: int = 0,
+    more: int | None = None,
+    served: float | None = None,
+    oldest: int = 0,
+) -> Line:
     served_at = None if served is None else START + timedelta(seconds=served)
-    return Line(key_id, priority, in_flight=in_flight, served_at=served_at, oldest=f"gen_{oldest:04}")
+    return Line(key_id, priority, in_flight=in_flight, more=more, served_at=served_at, oldest=f"gen_{oldest:04}")
 
 
 def turns(*lines: Line, count: int) -> list[str]:
@@ -71,6 +79,11 @@ def test_shares_of_equals_become_even(in_flight: list[int], count: int) -> None:
     for key_id in turns(*(line(key, in_flight=have) for key, have in held.items()), count=count):
         assert held[key_id] == min(held.values())
         held[key_id] += 1
+
+
+def test_who_has_all_it_may_have_is_passed_over() -> None:
+    assert turns(line("a", more=2), line("b", in_flight=9), count=4) == ["a", "a", "b", "b"]
+    assert first([line("a", more=0), line("b", more=-1)]) is None
 
 
 def test_a_higher_priority_takes_everything() -> None:
