@@ -33,6 +33,7 @@ Action = Literal[
     "policy.deleted",
     "key.created",
     "key.changed",
+    "key.rotated",
     "key.revoked",
 ]
 

@@ -147,6 +147,9 @@ class Client:
     def create_key(self, name: str, role: str) -> JsonObject:
         return self._json("POST", "/keys", json={"name": name, "role": role})
 
+    def rotate_key(self, key_id: str, *, grace_seconds: int) -> JsonObject:
+        return self._json("POST", f"/keys/{key_id}/rotate", json={"grace_seconds": grace_seconds})
+
     def delete_key(self, key_id: str) -> None:
         self._call("DELETE", f"/keys/{key_id}")
 

@@ -20,6 +20,7 @@ from typing import Literal
 
 ErrorCode = Literal[
     "unauthorized",
+    "key_expired",
     "forbidden",
     "not_found",
     "method_not_allowed",
@@ -76,6 +77,7 @@ class Meaning:
 
 CODES: Mapping[ErrorCode, Meaning] = {
     "unauthorized": Meaning(401, "No valid API key came with the request."),
+    "key_expired": Meaning(401, "The API key has expired, or its secret was replaced by a rotation."),
     "forbidden": Meaning(403, "The key is valid, but this call needs the role `operator`."),
     "not_found": Meaning(404, "No such route, generation, eraser, version, policy or key, or it belongs to another key."),
     "method_not_allowed": Meaning(405, "The route exists, but not with this method."),
@@ -171,7 +173,7 @@ class RequestError(ServiceError): ...
 class CallerError(ServiceError):
     @property
     def headers(self) -> dict[str, str]:
-        return {"www-authenticate": "Bearer"} if self.code == "unauthorized" else {}
+        return {"www-authenticate": "Bearer"} if self.status == 401 else {}
 
 
 class MissingError(ServiceError): ...

@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 def ensure_operator_key(database: Database, path: Path) -> None:
-    """Without any operator key, make one, without limits, and write it to `path`, readable by its owner alone.
+    """Without any operator key that lasts, make one, without limits, and write it to `path`, readable by its owner alone.
 
     The file is complete before the database commits: a crash in between leaves a file that the next start replaces, never
     a key that nobody knows.
     """
     with database.exclusive() as session:
-        if keys.count_operators(session):
+        if keys.count_lasting_operators(session):
             return
         key = new_key()
         keys.insert(session, key_id=key.key_id, name="first operator", role="operator", secret_sha256=key.secret_sha256)

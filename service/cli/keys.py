@@ -8,7 +8,7 @@ import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
 
-app = typer.Typer(help="Make, list and revoke API keys. Needs an operator's key.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, rotate and revoke API keys. Needs an operator's key.", no_args_is_help=True)
 
 
 @app.command()
@@ -26,10 +26,23 @@ def create(
 
 @app.command("list")
 def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
-    """Every valid key, without its secret."""
+    """Every key that was not revoked, without its secret."""
     with connect(url, key, data_dir) as client:
         for entry in client.api_keys():
             typer.echo(f"{entry['id']}  {entry['role']:8}  {entry['created_at']}  {entry['name']}")
+
+
+@app.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(help="As `list` shows it.")],
+    grace_seconds: Annotated[int, typer.Option(min=0, help="So long the secret of before is valid too.")] = 0,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Give a key another secret and print it. It is shown this once."""
+    with connect(url, key, data_dir) as client:
+        typer.echo(client.rotate_key(key_id, grace_seconds=grace_seconds)["key"])
 
 
 @app.command()

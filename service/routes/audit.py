@@ -16,7 +16,8 @@ from service.store import audit
 from service.text import Text
 
 router = APIRouter(
-    tags=["audit"], responses=responses("unauthorized", "forbidden", "invalid_request", "invalid_text", "database_unavailable")
+    tags=["audit"],
+    responses=responses("unauthorized", "key_expired", "forbidden", "invalid_request", "invalid_text", "database_unavailable"),
 )
 
 

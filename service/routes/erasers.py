@@ -24,11 +24,12 @@ from service.text import ConceptName
 router = APIRouter(
     prefix="/erasers",
     tags=["erasers"],
-    responses=responses("unauthorized", "invalid_request", "invalid_concept", "database_unavailable"),
+    responses=responses("unauthorized", "key_expired", "invalid_request", "invalid_concept", "database_unavailable"),
 )
 
 _TRAIN_ERRORS = responses(
-    "invalid_json", "unauthorized", "forbidden", "model_not_found", "invalid_state", "payload_too_large", "invalid_request",
+    "invalid_json", "unauthorized", "key_expired", "forbidden", "model_not_found", "invalid_state", "payload_too_large",
+    "invalid_request",
     "unknown_field", "invalid_text", "invalid_concept", "invalid_pairs", "invalid_idempotency_key", "idempotency_key_reused",
     "unknown_method", "model_not_ready", "rate_limited", "too_many_queued", "queue_full", "database_unavailable",
 )  # fmt: skip

@@ -17,7 +17,7 @@ from service.owned import owned_generation
 from service.states import TERMINAL
 from service.store import erasers, jobs
 
-router = APIRouter(responses=responses("unauthorized", "not_found"))
+router = APIRouter(responses=responses("unauthorized", "key_expired", "not_found"))
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {

@@ -21,11 +21,13 @@ from service.states import JobStatus
 from service.store import jobs
 from workers.contract import Receipt
 
-router = APIRouter(tags=["generations"], responses=responses("unauthorized", "invalid_request", "database_unavailable"))
+router = APIRouter(
+    tags=["generations"], responses=responses("unauthorized", "key_expired", "invalid_request", "database_unavailable")
+)
 
 _REQUEST_ERRORS = responses(
-    "invalid_json", "unauthorized", "model_not_found", "eraser_not_active", "eraser_wrong_encoder", "payload_too_large",
-    "invalid_request", "unknown_field", "invalid_text", "empty_prompt", "prompt_too_long", "invalid_concept",
+    "invalid_json", "unauthorized", "key_expired", "model_not_found", "eraser_not_active", "eraser_wrong_encoder",
+    "payload_too_large", "invalid_request", "unknown_field", "invalid_text", "empty_prompt", "prompt_too_long", "invalid_concept",
     "too_many_concepts", "duplicate_concept", "unknown_concept", "unknown_version", "invalid_strength", "invalid_size",
     "invalid_frames", "invalid_steps", "invalid_guidance", "invalid_metadata",
     "invalid_idempotency_key", "idempotency_key_reused",

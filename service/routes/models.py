@@ -9,7 +9,7 @@ from service.handlers import responses
 from service.schemas.models import Models
 from service.served import served_models
 
-router = APIRouter(tags=["models"], responses=responses("unauthorized", "database_unavailable"))
+router = APIRouter(tags=["models"], responses=responses("unauthorized", "key_expired", "database_unavailable"))
 
 
 @router.get("/models", summary="Models, their limits and defaults")

@@ -18,7 +18,7 @@ from service.store.models import PolicyVersion
 router = APIRouter(
     prefix="/policies",
     tags=["policies"],
-    responses=responses("unauthorized", "forbidden", "invalid_request", "database_unavailable"),
+    responses=responses("unauthorized", "key_expired", "forbidden", "invalid_request", "database_unavailable"),
 )
 
 PolicyName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", examples=["house-rules"])]

@@ -27,13 +27,15 @@ from service.store.models import Job
 from service.videos import accept_video, video
 
 router = APIRouter(
-    prefix="/v1", tags=["OpenAI dialect"], responses=responses("unauthorized", "invalid_request", "database_unavailable")
+    prefix="/v1",
+    tags=["OpenAI dialect"],
+    responses=responses("unauthorized", "key_expired", "invalid_request", "database_unavailable"),
 )
 
 _POLL_MS, _POLL_MS_PER_WAITING, _MAX_POLL_MS = 1000, 100, 5000
 
 _CREATE_ERRORS = responses(
-    "invalid_json", "invalid_form", "unauthorized", "model_not_found", "eraser_not_active", "eraser_wrong_encoder",
+    "invalid_json", "invalid_form", "unauthorized", "key_expired", "model_not_found", "eraser_not_active", "eraser_wrong_encoder",
     "invalid_state", "payload_too_large", "invalid_request", "unknown_field", "unsupported_input", "invalid_text",
     "empty_prompt", "prompt_too_long", "invalid_concept", "too_many_concepts", "duplicate_concept", "unknown_concept",
     "unknown_version", "invalid_strength", "invalid_size", "invalid_seconds", "invalid_steps", "invalid_guidance",

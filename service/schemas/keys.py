@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from service.auth import Role
 from service.schemas.base import RequestBody, ResponseBody
@@ -13,6 +14,23 @@ from service.text import Text
 from service.turns import Priority
 
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+MAX_GRACE_SECONDS = 30 * 24 * 3600
+
+
+def _future(value: object) -> datetime:
+    """JSON has no times, so `strict` would refuse them all."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if moment is not None and moment.tzinfo is not None:
+            moment = moment.astimezone(UTC)
+            if moment > datetime.now(UTC):
+                return moment
+    except (ValueError, OverflowError):
+        pass
+    raise PydanticCustomError("invalid_time", "a time to come, in ISO 8601 with its zone, is wanted: 2027-01-31T12:00:00Z")
+
+
+Future = Annotated[AwareDatetime, BeforeValidator(_future)]
 Most = Annotated[int, Field(ge=1, le=2**31 - 1)] | None
 
 
@@ -30,6 +48,7 @@ class KeyLimits(RequestBody):
 class KeyRequest(RequestBody):
     name: Name = Field(examples=["web shop"])
     role: Role = "user"
+    expires_at: Future | None = Field(default=None, description="from then on it opens nothing; default never")
     priority: Priority = Field(default="normal", description="the jobs of a higher priority go first")
     limits: KeyLimits = Field(default=KeyLimits(), description="what is left out is as the settings `CLEARWAY_KEY_…` say")
 
@@ -38,8 +57,13 @@ class KeyChange(RequestBody):
     """What is left out stays."""
 
     name: Name | None = None
+    expires_at: Future | None = Field(default=None, description="null: it does not expire any more")
     priority: Priority | None = None
     limits: KeyLimits = Field(default=KeyLimits(), description="what is left out stays; null takes a limit away")
+
+
+class RotateRequest(RequestBody):
+    grace_seconds: int = Field(default=0, ge=0, le=MAX_GRACE_SECONDS, description="so long the secret of before is valid too")
 
 
 class Key(ResponseBody):
@@ -49,6 +73,9 @@ class Key(ResponseBody):
     priority: Priority
     limits: KeyLimits
     created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="to the minute")
+    previous_until: datetime | None = Field(description="until when the secret before the last rotation is valid")
 
 
 class CreatedKey(Key):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.store.models import ApiKey
@@ -25,6 +25,7 @@ def insert(
     name: str,
     role: str,
     secret_sha256: str,
+    expires_at: datetime | None = None,
     priority: Priority = "normal",
     limits: Mapping[LimitName, int | None] = _NO_LIMITS,
 ) -> ApiKey:
@@ -35,6 +36,7 @@ def insert(
         secret_sha256=secret_sha256,
         created_at=datetime.now(UTC),
         revoked_at=None,
+        expires_at=expires_at,
         priority=priority,
     )
     for limit, most in limits.items():
@@ -56,6 +58,7 @@ def lock(session: Session, key_id: str) -> ApiKey:
 
 
 def find_valid(session: Session, key_id: str) -> ApiKey | None:
+    """Unless it was revoked. It may have expired, which can be changed."""
     return session.scalar(select(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)))
 
 
@@ -63,11 +66,25 @@ def list_valid(session: Session) -> Sequence[ApiKey]:
     return session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None)).order_by(ApiKey.created_at, ApiKey.id)).all()
 
 
-def count_operators(session: Session) -> int:
-    statement = select(func.count()).select_from(ApiKey).where(ApiKey.role == "operator", ApiKey.revoked_at.is_(None))
-    return session.scalar(statement) or 0
+def count_lasting_operators(session: Session) -> int:
+    """Operators' keys that open until somebody revokes them. One that expires does not keep a service governed."""
+    where = (ApiKey.role == "operator", ApiKey.revoked_at.is_(None), ApiKey.expires_at.is_(None))
+    return session.scalar(select(func.count()).select_from(ApiKey).where(*where)) or 0
 
 
 def revoke(session: Session, key: ApiKey) -> None:
     session.add(key)
     key.revoked_at = datetime.now(UTC)
+
+
+def rotate(session: Session, key: ApiKey, *, secret_sha256: str, previous_until: datetime) -> None:
+    """Another secret from now on; of former ones only the last is valid, until the moment given."""
+    session.add(key)
+    key.previous_sha256, key.previous_until = key.secret_sha256, previous_until
+    key.secret_sha256 = secret_sha256
+
+
+def used(session: Session, key_id: str, *, at: datetime, noted_before: datetime) -> None:
+    """Nothing where another gateway has noted it since."""
+    long_ago = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < noted_before)
+    session.execute(update(ApiKey).where(ApiKey.id == key_id, long_ago).values(last_used_at=at))

@@ -44,6 +44,10 @@ class ApiKey(Base):
     secret_sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]  # to the minute
+    previous_sha256: Mapped[str | None] = mapped_column(String(64))  # of the secret before the last rotation
+    previous_until: Mapped[datetime | None]
     priority: Mapped[Priority] = mapped_column(server_default="normal")
     served_at: Mapped[datetime | None]  # when a job of the key was last let into the window
     requests_per_minute: Mapped[int | None]  # limits: None is none

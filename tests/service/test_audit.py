@@ -162,7 +162,11 @@ def test_policies_and_keys(client: TestClient) -> None:
     told = [(entry["action"], entry["subject"], entry["details"]) for entry in entries(client)[1:]]
     no_limits = dict.fromkeys(get_args(LimitName))
     assert told == [
-        ("key.created", made["id"], {"name": "shop", "role": "user", "priority": "normal", "limits": no_limits}),
+        (
+            "key.created",
+            made["id"],
+            {"name": "shop", "role": "user", "expires_at": None, "priority": "normal", "limits": no_limits},
+        ),
         ("key.revoked", made["id"], {"name": "shop", "role": "user"}),
         ("policy.put", "house", {"version": 1, "rules": rules}),
         ("policy.deleted", "house", {"version": 1}),

@@ -27,6 +27,7 @@ OPERATOR_CALLS = [
     ("GET", "/keys", None),
     ("POST", "/keys", {"name": "mine", "role": "operator"}),
     ("PATCH", "/keys/000000000000", {}),
+    ("POST", "/keys/000000000000/rotate", None),
     ("DELETE", "/keys/000000000000", None),
 ]
 USER_CALLS = [

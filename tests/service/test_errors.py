@@ -104,6 +104,16 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
         lambda client: client.post("/keys", json={"name": "a", "limits": {"max_running": 0}}),
     ),
     ("unknown_field", "limits.rate", lambda client: client.patch("/keys/000000000000", json={"limits": {"rate": 1}})),
+    ("not_found", None, lambda client: client.post("/keys/000000000000/rotate")),
+    ("invalid_request", "grace_seconds", lambda client: client.post("/keys/000000000000/rotate", json={"grace_seconds": -1})),
+    (
+        "invalid_request",
+        "expires_at",
+        lambda client: client.post("/keys", json={"name": "a", "expires_at": "2020-01-01T00:00:00Z"}),
+    ),
+    ("invalid_request", "expires_at", lambda client: client.post("/keys", json={"name": "a", "expires_at": "2999-01-01"})),
+    ("invalid_request", "expires_at", lambda client: client.post("/keys", json={"name": "a", "expires_at": 32503680000})),
+    ("invalid_request", "expires_at", lambda client: client.patch("/keys/0", json={"expires_at": "9999-12-31T23:59:59-12:00"})),
     ("not_found", None, lambda client: client.patch("/keys/000000000000", json={})),
     ("invalid_request", "after", lambda client: client.get("/audit?after=-1")),
     ("invalid_request", "action", lambda client: client.get("/audit?action=nothing")),
@@ -197,6 +207,11 @@ def test_nothing_of_what_was_refused_is_on_record(shared: TestClient) -> None:
 def test_unauthorized_and_forbidden(shared: TestClient, shared_user: TestClient) -> None:
     check(TestClient(shared.app).get("/models"), "unauthorized")
     check(shared_user.get("/keys"), "forbidden")
+    rotated = shared.post("/keys", json={"name": "a"}).json()
+    shared.post(f"/keys/{rotated['id']}/rotate")
+    response = TestClient(shared.app, headers={"authorization": f"Bearer {rotated['key']}"}).get("/models")
+    check(response, "key_expired")
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
 def test_a_method_that_is_not_allowed_comes_with_those_that_are(shared: TestClient) -> None:

@@ -204,7 +204,8 @@ def test_a_change_leaves_out_what_it_does_not_name_and_is_audited(client: TestCl
     assert {**changed, "name": "shop"} in client.get("/keys").json()["data"]
     entry = client.get("/audit?action=key.changed").json()["data"][-1]
     assert entry["subject"] == key_of(limited)
-    assert entry["details"] == {"name": "shop", "role": "user", "priority": "high", "limits": changed["limits"]}
+    limits = changed["limits"]
+    assert entry["details"] == {"name": "shop", "role": "user", "expires_at": None, "priority": "high", "limits": limits}
 
 
 @pytest.mark.parametrize("path", ["/generate", "/v1/videos"])
