@@ -2,17 +2,18 @@
 
 Which keys wait is found by jumping from key to key in the partial index `ix_jobs_waiting`, and what is in flight is never much:
 the cost is that of the keys that wait, not of their jobs. The conditions are constants in the statements, because neither
-SQLite nor a prepared statement of PostgreSQL uses a partial index for a condition that is a parameter.
+SQLite nor a prepared statement of PostgreSQL uses a partial index for a condition that is a parameter; and every one asks for
+one kind, without which SQLite would rather go through everything that is queued, by `ix_jobs_status`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
+from itertools import product
 from typing import Any, cast, get_args
 
-from sqlalchemy import CursorResult, func, literal_column, select, text, update
+from sqlalchemy import CursorResult, func, select, text, update
 from sqlalchemy.orm import Session
 
 from service.store.columns import UtcDateTime
@@ -44,12 +45,12 @@ def rung(session: Session, kind: WorkerKind) -> int:
 
 def queued(session: Session, *, key_id: str | None = None, most: int) -> int:
     """How many are queued, let in or not, of one key or of all. Counts no further than `most`."""
-    of_key = () if key_id is None else (Job.key_id == key_id, Job.kind.in_(_KINDS))
-    counted = (
-        select(func.count()).select_from(select(Job.kind).where(text(where), *of_key).limit(most).subquery())
-        for where in (WAITING, RUNG)
-    )
-    return min(most, sum(session.scalar(statement) or 0 for statement in counted))
+    of_key = () if key_id is None else (Job.key_id == key_id,)
+    counted = 0
+    for kind, where in product(_KINDS, (RUNG, WAITING)):
+        found = select(Job.kind).where(Job.kind == kind, *of_key, text(where)).order_by(Job.key_id)  # as the indexes are
+        counted += session.scalar(select(func.count()).select_from(found.limit(most - counted).subquery())) or 0
+    return counted
 
 
 def lines(session: Session, kind: WorkerKind) -> list[Line]:
@@ -82,17 +83,17 @@ def admit(session: Session, job: Job, *, at: datetime) -> bool:
     return admitted
 
 
-def rung_attempts(session: Session) -> Sequence[tuple[str, int]]:
+def rung_attempts(session: Session) -> list[tuple[str, int]]:
     """(id, attempt) of what must be in Redis, or with a worker."""
-    statement = select(Job.id, Job.attempt).where(text(RUNG)).order_by(Job.id)
-    return [(job_id, attempt) for job_id, attempt in session.execute(statement)]
+    found = (session.execute(select(Job.id, Job.attempt).where(Job.kind == kind, text(RUNG))) for kind in _KINDS)
+    return sorted((job_id, attempt) for rows in found for job_id, attempt in rows)
 
 
 def _in_flight(session: Session) -> Counter[tuple[str, WorkerKind]]:
     """How many jobs each key has rung for or running, by kind."""
     counted: Counter[tuple[str, WorkerKind]] = Counter()
-    for condition in (text(RUNG), Job.status == literal_column("'running'")):
-        statement = select(Job.key_id, Job.kind, func.count()).where(condition).group_by(Job.key_id, Job.kind)
-        for key_id, kind, count in session.execute(statement):
+    for kind, where in product(_KINDS, (RUNG, "status = 'running'")):
+        statement = select(Job.key_id, func.count()).where(Job.kind == kind, text(where)).group_by(Job.key_id)
+        for key_id, count in session.execute(statement):
             counted[key_id, kind] += count
     return counted
