@@ -3,7 +3,10 @@
 SQLite runs in WAL mode, so readers never wait for the writer. `synchronous=FULL`, because a 202 promises that the job
 survives a power cut, and NORMAL may lose the last commits then (measured: it costs one fsync, about a millisecond, a
 request). Write sessions begin with BEGIN IMMEDIATE: a transaction that reads and then writes cannot be refused half way
-(SQLITE_BUSY_SNAPSHOT); it waits at its start, up to `_BUSY_TIMEOUT_MS`.
+(SQLITE_BUSY_SNAPSHOT); it waits at its start, up to `_WAIT_MS`.
+
+On PostgreSQL nobody waits longer for a lock either, and a gateway that stands still in the middle of a transaction loses it
+after `_IDLE_MS`: the others would wait for it for ever. An address may say otherwise, in `options`.
 """
 
 from __future__ import annotations
@@ -16,10 +19,12 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, event, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-_BUSY_TIMEOUT_MS = 10_000
+_WAIT_MS = 10_000
+_IDLE_MS = 60_000
+_CONNECT_SECONDS = 5
 _EXCLUSIVE = text("SELECT pg_advisory_xact_lock(1668048225)")  # one number for all gateways on a PostgreSQL
 _SHARED = text("SELECT pg_advisory_xact_lock_shared(1668048225)")
 _ADMISSION = text("SELECT pg_advisory_xact_lock(1668048226)")
@@ -37,6 +42,7 @@ class Database:
             max_overflow=20,
             pool_pre_ping=parsed.get_backend_name() != "sqlite",
             hide_parameters=True,  # errors are logged, and parameters are prompts
+            connect_args=_postgresql_arguments(parsed) if parsed.get_backend_name() == "postgresql" else {},
         )
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _configure_sqlite)
@@ -89,6 +95,7 @@ class Database:
         """Bring the schema to `revision`. Gateways that start together do it one after the other."""
         with self.engine.execution_options(clearway_write=True).begin() as connection:
             if connection.dialect.name == "postgresql":
+                connection.execute(text("SET LOCAL lock_timeout = 0"))  # a migration may take its time
                 connection.execute(_EXCLUSIVE)
             config = Config(attributes={"connection": connection})
             config.set_main_option("script_location", "service.store:migrations")
@@ -105,10 +112,16 @@ class Database:
         self.engine.dispose()
 
 
+def _postgresql_arguments(url: URL) -> dict[str, Any]:
+    options = f"-c lock_timeout={_WAIT_MS} -c idle_in_transaction_session_timeout={_IDLE_MS}"
+    arguments = {"connect_timeout": _CONNECT_SECONDS, "options": options}
+    return {name: value for name, value in arguments.items() if name not in url.query}
+
+
 def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; `_begin_sqlite` does
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    cursor.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")

@@ -1,4 +1,7 @@
-"""The real parts: a Valkey on a unix socket, SQLite and a directory store in a temporary folder, the whole app in process."""
+"""The real parts: a Valkey on a unix socket, SQLite or PostgreSQL, a directory store, the whole app in process.
+
+Tests run on SQLite. Those marked `both_databases` run on PostgreSQL too.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from service.settings import Settings
 from service.store.database import Database
 from tests.service.calls import wait_until
 from tests.service.hand import CARD, Hand, add_eraser
+from tests.service.postgres import Postgres
 from workers.artifacts import ArtifactStore, open_store
 
 
@@ -87,10 +91,51 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def settings_in(directory: Path, redis_url: str, migrated: Path) -> Settings:
-    shutil.copy(migrated, directory / "clearway.db")
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    yield server
+    server.stop()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database_kind" in metafunc.fixturenames and metafunc.definition.get_closest_marker("both_databases"):
+        metafunc.parametrize("database_kind", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def database_kind(request: pytest.FixtureRequest) -> str:
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture
+def empty_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database without tables."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+    else:
+        with request.getfixturevalue("postgres").database(template="template0") as url:
+            yield url
+
+
+@pytest.fixture
+def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database with empty tables."""
+    if database_kind == "sqlite":
+        yield sqlite_in(tmp_path, request.getfixturevalue("migrated"))
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url
+
+
+def sqlite_in(directory: Path, migrated: Path) -> str:
+    return f"sqlite:///{shutil.copy(migrated, directory / 'clearway.db')}"
+
+
+def settings_in(directory: Path, redis_url: str, database_url: str) -> Settings:
     return Settings(
         data_dir=directory,
+        database_url=SecretStr(database_url),
         redis_url=SecretStr(redis_url),
         model="toy",
         sweep_interval_seconds=0.1,
@@ -115,8 +160,8 @@ def user_of(operator: TestClient) -> TestClient:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, redis: Redis, valkey: Valkey, migrated: Path) -> Settings:
-    return settings_in(tmp_path, valkey.url, migrated)
+def settings(tmp_path: Path, redis: Redis, valkey: Valkey, database_url: str) -> Settings:
+    return settings_in(tmp_path, valkey.url, database_url)
 
 
 @pytest.fixture
@@ -139,7 +184,8 @@ def user(client: TestClient) -> TestClient:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, migrated: Path) -> Iterator[TestClient]:
     """One app for all tests that leave nothing behind which another would notice. It uses a Redis database of its own."""
-    with serving(settings_in(tmp_path_factory.mktemp("shared"), f"{valkey.url}?db=1", migrated)) as opened:
+    directory = tmp_path_factory.mktemp("shared")
+    with serving(settings_in(directory, f"{valkey.url}?db=1", sqlite_in(directory, migrated))) as opened:
         yield opened
 
 

@@ -61,6 +61,7 @@ def broken_at(client: TestClient, saved: Head | None = None) -> int:
     return found.value.sequence
 
 
+@pytest.mark.both_databases
 def test_a_generation_from_acceptance_to_deletion(client: TestClient, user: TestClient, hand: Hand) -> None:
     assert client.put("/policies/house", json={"mandatory": [{"concept": "church", "strength": 2}]}).is_success
     accepted = generate(user, prompt="very private words", erase=["parachute"], seed=7)
@@ -98,6 +99,7 @@ def test_prompts_are_kept_where_that_is_set(settings: Settings) -> None:
         verify(pages(client))
 
 
+@pytest.mark.both_databases
 def test_every_other_end_of_a_generation(client: TestClient, user: TestClient, hand: Hand) -> None:
     canceled, failed, deleted = (generate(user)["id"] for _ in range(3))
     assert client.post(f"/generations/{canceled}/cancel").is_success
@@ -121,6 +123,7 @@ def test_every_other_end_of_a_generation(client: TestClient, user: TestClient, h
     assert {entry["details"]["video_sha256"] for entry in found.values()} == {None}
 
 
+@pytest.mark.both_databases
 def test_an_eraser_from_training_to_retirement(client: TestClient, hand: Hand) -> None:
     accepted = train(client, "church", seed=3)
     entry = the(client, "training.accepted")
@@ -152,6 +155,7 @@ def test_an_eraser_from_training_to_retirement(client: TestClient, hand: Hand) -
     verify(pages(client))
 
 
+@pytest.mark.both_databases
 def test_policies_and_keys(client: TestClient) -> None:
     first = the(client, "key.created")
     assert (first["sequence"], first["actor"], first["subject"]) == (1, None, key_of(client))
@@ -186,12 +190,14 @@ def test_what_is_refused_or_looked_at_leaves_no_entry(client: TestClient) -> Non
     assert entries(client) == before
 
 
+@pytest.mark.both_databases
 def test_a_repeated_request_is_one_entry(client: TestClient) -> None:
     for _ in range(2):
         assert client.post("/generate", json={"prompt": "a"}, headers={"Idempotency-Key": "k"}).status_code == 202
     the(client, "generation.accepted")
 
 
+@pytest.mark.both_databases
 def test_without_the_entry_there_is_no_act(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are of one transaction: a log that cannot be written to accepts nothing."""
 
@@ -210,6 +216,7 @@ def test_without_the_entry_there_is_no_act(client: TestClient, monkeypatch: pyte
     assert len(client.get("/keys").json()["data"]) == 1
 
 
+@pytest.mark.both_databases
 def test_many_at_once_make_one_chain(client: TestClient) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: generate(client)["id"], range(24)))
@@ -218,6 +225,7 @@ def test_many_at_once_make_one_chain(client: TestClient) -> None:
     assert head.sequence == len(entries(client)) == 25
 
 
+@pytest.mark.both_databases
 def test_pages_and_filters(client: TestClient) -> None:
     made = [generate(client)["id"] for _ in range(5)]
     assert [len(page["data"]) for page in pages(client)] == [2, 2, 2]
@@ -267,6 +275,7 @@ def test_a_change_to_the_rows_is_found(client: TestClient, statements: list[str]
     assert broken_at(client) == place
 
 
+@pytest.mark.both_databases
 def test_a_row_that_is_written_behind_the_end(client: TestClient) -> None:
     """It is not in the log until something is appended, and then it is in the way: nothing is accepted on top of it."""
     columns = "at, actor, action, subject, details, previous_sha256, sha256"
@@ -276,6 +285,7 @@ def test_a_row_that_is_written_behind_the_end(client: TestClient) -> None:
     assert quiet.post("/generate", json={"prompt": "a"}).status_code == 500
 
 
+@pytest.mark.both_databases
 def test_a_cut_end_with_its_head_set_back_is_found_by_a_saved_head(client: TestClient) -> None:
     for _ in range(3):
         generate(client)
@@ -297,8 +307,9 @@ def test_a_shipped_eraser_is_activated_by_the_service(client: TestClient, tmp_pa
     assert (entry["actor"], entry["details"]) == (None, {"digest": row.digest, "shipped": True})
 
 
-def test_a_log_begins_with_the_migration_and_goes_with_it(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+@pytest.mark.both_databases
+def test_a_log_begins_with_the_migration_and_goes_with_it(empty_url: str) -> None:
+    database = Database(empty_url)
     for _ in range(2):
         database.migrate()
         with database.write() as session:

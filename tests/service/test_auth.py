@@ -72,6 +72,7 @@ def test_the_right_id_with_another_secret_is_refused(shared: TestClient) -> None
     assert TestClient(shared.app, headers={"authorization": f"Bearer {wrong}"}).get("/models").status_code == 401
 
 
+@pytest.mark.both_databases
 def test_a_key_is_shown_once_and_revoked_for_good(client: TestClient) -> None:
     response = client.post("/keys", json={"name": " web shop ", "role": "user"})
     assert response.status_code == 201
@@ -90,6 +91,7 @@ def test_a_key_is_shown_once_and_revoked_for_good(client: TestClient) -> None:
     assert client.get(asked["links"]["self"]).json()["status"] == "queued"
 
 
+@pytest.mark.both_databases
 def test_the_last_operator_stays(client: TestClient) -> None:
     (first,) = client.get("/keys").json()["data"]
     assert code(client.delete(f"/keys/{first['id']}")) == "invalid_state"
@@ -114,6 +116,7 @@ def test_the_first_start_writes_the_operators_key_once(settings: Settings) -> No
     assert secret.encode() not in content
 
 
+@pytest.mark.both_databases
 def test_a_crash_before_the_commit_costs_no_key(settings: Settings) -> None:
     """The file is there, the database does not know it: the next start makes another pair."""
     with serving(settings) as first, gateway_of(first).database.write() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from fastapi.testclient import TestClient
 from redis import Redis
 from sqlalchemy import text
@@ -23,6 +24,7 @@ def test_queued_is_canceled_at_once_and_leaves_the_queue(client: TestClient, han
     assert client.post(f"/generations/{accepted['id']}/cancel").json() == body
 
 
+@pytest.mark.both_databases
 def test_running_is_canceled_at_once_and_its_worker_told_to_stop(client: TestClient, hand: Hand, redis: Redis) -> None:
     accepted = generate(client)
     task = hand.take_generation()
@@ -52,6 +54,7 @@ def test_the_workers_own_word_that_it_was_cancelled(client: TestClient, hand: Ha
     assert body["error"]["code"] == "cancelled"
 
 
+@pytest.mark.both_databases
 def test_cancelling_what_just_ended_tells_the_truth(client: TestClient, hand: Hand) -> None:
     accepted = generate(client)
     hand.finish(hand.take_generation(), hint=False)
@@ -59,6 +62,7 @@ def test_cancelling_what_just_ended_tells_the_truth(client: TestClient, hand: Ha
     assert (code(response), client.get(accepted["links"]["self"]).json()["status"]) == ("invalid_state", "succeeded")
 
 
+@pytest.mark.both_databases
 def test_deleting_leaves_nothing(client: TestClient, hand: Hand, redis: Redis) -> None:
     accepted = generate(client, prompt="very private words", metadata={"who": "me"})
     task = hand.take_generation()
@@ -84,6 +88,7 @@ def test_deleting_a_queued_one_takes_it_out_of_the_queue(client: TestClient, red
     assert redis.llen(f"rq:queue:{GENERATE_QUEUE}") == 0
 
 
+@pytest.mark.both_databases
 def test_deleting_while_a_worker_is_at_it(client: TestClient, hand: Hand) -> None:
     """Gone for clients at once, its words too; files and row when the worker has let go, so that it cannot write them anew."""
     accepted = generate(client, prompt="very private words")

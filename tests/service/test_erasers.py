@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fastapi.testclient import TestClient
 
 from erasers.methods import METHODS as TRAINABLE
@@ -18,6 +19,7 @@ def trained(client: TestClient, hand: Hand, concept: str, evaluation: dict[str, 
     return result
 
 
+@pytest.mark.both_databases
 def test_what_is_asked_for_reaches_the_trainer(client: TestClient, hand: Hand) -> None:
     accepted = train(
         client,
@@ -42,6 +44,7 @@ def test_what_is_asked_for_reaches_the_trainer(client: TestClient, hand: Hand) -
     assert running["progress"] == {"stage": "search", "step": 2, "total": 8}
 
 
+@pytest.mark.both_databases
 def test_from_training_to_active_to_retired(client: TestClient, hand: Hand) -> None:
     result = trained(client, hand, "cat")
     candidate = client.get("/erasers/cat/1").json()
@@ -60,6 +63,7 @@ def test_from_training_to_active_to_retired(client: TestClient, hand: Hand) -> N
         assert code(client.post(f"/erasers/cat/1/{move}")) == "invalid_state"
 
 
+@pytest.mark.both_databases
 def test_activating_retires_the_one_before_and_keeps_accepted_pins(client: TestClient, hand: Hand) -> None:
     before = generate(client, erase=["church"])
     trained(client, hand, "church")
@@ -71,6 +75,7 @@ def test_activating_retires_the_one_before_and_keeps_accepted_pins(client: TestC
     assert hand.take_generation().erase[0].version == 1
 
 
+@pytest.mark.both_databases
 def test_versions_of_other_encoders_stay_active(client: TestClient) -> None:
     add_eraser(client, "church", fingerprint="e" * 64)
     add_eraser(client, "church", active=False)
@@ -131,6 +136,7 @@ def test_a_result_without_its_artefact_does_not_count(client: TestClient, hand: 
     assert "no artefact" in failed["error"]["message"]
 
 
+@pytest.mark.both_databases
 def test_the_list_pages_by_concept(client: TestClient) -> None:
     add_eraser(client, "cat")
     add_eraser(client, "church", active=False)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
+from sqlalchemy.engine import make_url
 
 from service.app import MAX_BODY_BYTES, MAX_TRAINING_BODY_BYTES
 from service.errors import CODES, ErrorCode, ErrorType, error_type
@@ -328,16 +330,35 @@ def test_not_ready_says_what_is_missing(shared: TestClient) -> None:
     assert response.json()["checks"] == {"database": "ok", "redis": "ok", "artifacts": "ok", "worker": "missing"}
 
 
-def test_a_database_that_is_away(tmp_path: Path, valkey: Valkey, migrated: Path) -> None:
-    with serving(settings_in(tmp_path, f"{valkey.url}?db=2", migrated)) as client:
-        with sqlite3.connect(tmp_path / "clearway.db", isolation_level=None) as other:
-            other.execute("ALTER TABLE jobs RENAME TO jobs_away")
-            response = client.post("/generate", json={"prompt": "a"})
-            check(response, "database_unavailable")
-            assert int(response.headers["retry-after"]) > 0
-            other.execute("ALTER TABLE jobs_away RENAME TO jobs")
-        other.close()
-        generate(client)
+@pytest.mark.both_databases
+def test_a_database_that_is_away(client: TestClient, settings: Settings, request: pytest.FixtureRequest) -> None:
+    url = settings.database_url.get_secret_value()
+    away = postgres_away if url.startswith("postgresql") else sqlite_away
+    with away(url, request):
+        response = client.post("/generate", json={"prompt": "a"})
+        check(response, "database_unavailable")
+        assert int(response.headers["retry-after"]) > 0
+        ready = client.get("/health/ready")
+        assert ready.status_code == 503
+    generate(client)
+
+
+@contextmanager
+def sqlite_away(url: str, _: pytest.FixtureRequest) -> Iterator[None]:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("ALTER TABLE jobs RENAME TO jobs_away")
+        yield
+        other.execute("ALTER TABLE jobs_away RENAME TO jobs")
+
+
+@contextmanager
+def postgres_away(url: str, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every connection is cut, and no new one let in."""
+    postgres, name = request.getfixturevalue("postgres"), make_url(url).database
+    postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    yield
+    postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 def test_a_store_that_is_away(client: TestClient, tmp_path: Path) -> None:

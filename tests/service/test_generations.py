@@ -10,6 +10,7 @@ from tests.service.hand import VIDEO, Hand, receipt_of
 from workers.contract import GenerationTask, receipt_key
 
 
+@pytest.mark.both_databases
 def test_accepted_run_and_succeeded(client: TestClient, hand: Hand) -> None:
     response = client.post(
         "/generate", json={"prompt": "a parachute", "erase": ["Parachute "], "seed": 7, "metadata": {"a": "b"}}
@@ -61,6 +62,7 @@ def test_a_failure_is_told_in_the_workers_words(client: TestClient, hand: Hand) 
         assert client.get(failed["links"][link]).json()["error"]["code"] == "not_finished"
 
 
+@pytest.mark.both_databases
 def test_a_retryable_failure_is_tried_again_and_counts_its_attempts(client: TestClient, hand: Hand) -> None:
     accepted = generate(client)
     for attempt in (1, 2, 3):
@@ -123,6 +125,7 @@ def test_the_stack_is_canonical_and_strengths_are_pinned(client: TestClient, han
     assert [(pin.concept, pin.strength) for pin in task.erase] == [("church", 1.5), ("parachute", 0.0)]
 
 
+@pytest.mark.both_databases
 def test_pages_go_back_in_time_and_miss_nothing(client: TestClient) -> None:
     made = [generate(client)["id"] for _ in range(5)]
     seen, cursor = [], None
@@ -137,6 +140,7 @@ def test_pages_go_back_in_time_and_miss_nothing(client: TestClient) -> None:
     assert len(client.get("/generations?status=queued").json()["data"]) == 5
 
 
+@pytest.mark.both_databases
 def test_users_see_their_own_and_operators_see_all(client: TestClient, user: TestClient) -> None:
     mine, operators = generate(user)["id"], generate(client)["id"]
     assert [item["id"] for item in user.get("/generations").json()["data"]] == [mine]

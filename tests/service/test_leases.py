@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+
+import pytest
 
 from service.store import leases
 from service.store.database import Database
 
 
-def test_one_of_many_and_the_next_when_it_goes(tmp_path: Path, migrated: Path) -> None:
-    shutil.copy(migrated, tmp_path / "a.db")
-    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+@pytest.mark.both_databases
+def test_one_of_many_and_the_next_when_it_goes(database_url: str) -> None:
+    database = Database(database_url)
 
     def hold(holder: str, seconds: float = 60) -> bool:
         return leases.hold(database, "sweep", holder=holder, seconds=seconds)

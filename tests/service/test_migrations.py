@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,8 +17,8 @@ from service.store.models import ApiKey, Base
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'a.db'}")
+def database(empty_url: str) -> Iterator[Database]:
+    opened = Database(empty_url)
     yield opened
     opened.close()
 
@@ -26,6 +27,7 @@ def tables(database: Database) -> set[str]:
     return set(inspect(database.engine).get_table_names()) - {"alembic_version"}
 
 
+@pytest.mark.both_databases
 def test_up_and_down_and_up(database: Database) -> None:
     database.migrate()
     assert tables(database) == set(Base.metadata.tables)
@@ -60,15 +62,25 @@ def test_what_was_queued_before_there_was_a_window_counts_as_rung_for(database: 
         assert session.execute(text("SELECT * FROM api_keys")).one()[:3] == ("k", "k", "user")
 
 
+@pytest.mark.both_databases
 def test_migrations_and_models_agree(database: Database) -> None:
     database.migrate()
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, Base.metadata) == []
-        definition = connection.execute(
-            text("SELECT sql FROM sqlite_master WHERE name = 'uq_eraser_versions_active'")
-        ).scalar_one()
-    assert definition.endswith("WHERE status = 'active'")
+        catalogue = {
+            "sqlite": "SELECT sql FROM sqlite_master WHERE name = 'uq_eraser_versions_active'",
+            "postgresql": "SELECT indexdef FROM pg_indexes WHERE indexname = 'uq_eraser_versions_active'",
+        }
+        definition = connection.execute(text(catalogue[connection.dialect.name])).scalar_one()
+    assert re.search(r"CREATE UNIQUE INDEX .* WHERE .*status.* = 'active'", definition, re.DOTALL)
+
+
+@pytest.mark.both_databases
+def test_gateways_that_start_together_migrate_once(database: Database) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: database.migrate(), range(4)))
+    assert tables(database) == set(Base.metadata.tables)
 
 
 def test_sqlite_is_durable_and_does_not_block_readers(database: Database) -> None:

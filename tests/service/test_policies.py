@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import text
+from sqlalchemy import select
 
 from service import accept
 from service.settings import Settings
+from service.store.models import Job
 from tests.service.calls import code, generate, settled, wait_until
 from tests.service.conftest import serving, user_of
 from tests.service.hand import Hand, add_eraser, gateway_of
@@ -49,6 +50,7 @@ def own_key(user: TestClient) -> str:
     return str(user.headers["authorization"]).split("_")[1]
 
 
+@pytest.mark.both_databases
 def test_the_readmes_policy(client: TestClient) -> None:
     (block,) = re.findall(r"<!-- runs in tests/service/test_policies.py -->\n```json\n(.*?)```", README, re.DOTALL)
     made = put(client, **json.loads(block))
@@ -56,6 +58,7 @@ def test_the_readmes_policy(client: TestClient) -> None:
     assert put(client, **made["rules"])["rules"] == made["rules"]  # what is read can be put
 
 
+@pytest.mark.both_databases
 def test_every_put_makes_a_version_that_never_changes(client: TestClient) -> None:
     first = put(client, mandatory=["Church "])
     assert (first["name"], first["version"], first["ended_at"]) == ("house", 1, None)
@@ -75,6 +78,7 @@ def test_every_put_makes_a_version_that_never_changes(client: TestClient) -> Non
     assert plan(client)["policies"] == [{"name": "another", "version": 1}, {"name": "house", "version": 3}]
 
 
+@pytest.mark.both_databases
 def test_on_the_plan_on_the_generation_and_with_the_worker(client: TestClient, hand: Hand) -> None:
     put(client, mandatory=["church"])
     applied = [{"name": "house", "version": 1}]
@@ -148,6 +152,7 @@ def test_the_openai_dialect_is_bound_alike(client: TestClient) -> None:
         assert (error["code"], error["param"]) == ("policy_forbids", param)
 
 
+@pytest.mark.both_databases
 def test_whom_it_binds(client: TestClient, user: TestClient) -> None:
     put(client, keys=[own_key(user)], mandatory=["church"])
     assert stack(plan(user)) == [("church", 1, 1.5)]
@@ -157,6 +162,7 @@ def test_whom_it_binds(client: TestClient, user: TestClient) -> None:
     assert code(user.get("/policies/house")) == "forbidden"
 
 
+@pytest.mark.both_databases
 def test_several_hold_at_once(client: TestClient, user: TestClient) -> None:
     put(
         client, "b", mandatory=[{"concept": "church", "strength": 3}], models=["toy", "y"], limits={"width": 64, "num_frames": 17}
@@ -218,6 +224,7 @@ def test_models_and_limits(client: TestClient) -> None:
         assert "allowed: 'other'" in found[2]
 
 
+@pytest.mark.both_databases
 def test_the_registry_keeps_what_policies_need(client: TestClient) -> None:
     add_eraser(client, "church", active=False)
     for kind in ("mandatory", "defaults"):
@@ -243,6 +250,7 @@ def test_a_default_that_is_pinned_elsewhere_does_not_keep_this_version(client: T
     assert client.post("/erasers/church/1/retire").is_success
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("change", ["policy", "eraser"])
 def test_nothing_changes_between_check_and_commit(client: TestClient, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     """A policy that is put, or an eraser that is retired, while a request is accepted waits, and holds for the next."""
@@ -270,14 +278,14 @@ def test_nothing_changes_between_check_and_commit(client: TestClient, monkeypatc
         assert refused(client, erase=["church"])[0] == "eraser_not_active"
 
 
+@pytest.mark.both_databases
 def test_it_survives_a_restart_and_rows_from_before_are_read(settings: Settings) -> None:
     with serving(settings) as client:
         put(client, mandatory=["church"])
         old = generate(client)
         with gateway_of(client).database.write() as session:
-            (kept,) = session.execute(text("SELECT plan FROM jobs")).one()
-            stripped = {name: value for name, value in json.loads(kept).items() if name != "policies"}
-            session.execute(text("UPDATE jobs SET plan = :plan"), {"plan": json.dumps(stripped)})
+            job = session.scalars(select(Job)).one()
+            job.plan = {name: value for name, value in job.plan.items() if name != "policies"}
         assert client.get(old["links"]["self"]).json()["policies"] == []
     with restarted(settings) as again:
         assert stack(plan(again)) == [("church", 1, 1.5)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fastapi.testclient import TestClient
 from redis import Redis
 
@@ -11,6 +12,8 @@ from tests.service.calls import generate, settled, train, wait_until
 from tests.service.conftest import Valkey
 from tests.service.hand import VIDEO, Hand
 from workers.contract import GENERATE_QUEUE, GenerationTask, failure_key, receipt_key
+
+pytestmark = pytest.mark.both_databases
 
 
 def next_task(hand: Hand) -> GenerationTask:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import product
-from pathlib import Path
 
 import pytest
 
@@ -63,12 +64,11 @@ def test_version_moves(source: VersionStatus, target: VersionStatus) -> None:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    opened.migrate()
-    with opened.write() as session:
-        keys.insert(session, key_id="k", name="k", role="user", secret_sha256="0" * 64)
-    return opened
+def database(database_url: str) -> Iterator[Database]:
+    with closing(Database(database_url)) as opened:
+        with opened.write() as session:
+            keys.insert(session, key_id="k", name="k", role="user", secret_sha256="0" * 64)
+        yield opened
 
 
 def insert_job(database: Database, status: JobStatus = "queued") -> Job:
@@ -78,6 +78,7 @@ def insert_job(database: Database, status: JobStatus = "queued") -> Job:
     return job
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("status", sorted(TERMINAL))
 def test_sql_does_not_leave_a_terminal_state(database: Database, status: JobStatus) -> None:
     job = insert_job(database, status)
@@ -91,9 +92,9 @@ def test_sql_does_not_leave_a_terminal_state(database: Database, status: JobStat
         ):
             with pytest.raises(IllegalMove):
                 move()
-    database.close()
 
 
+@pytest.mark.both_databases
 def test_a_stale_view_of_a_job_moves_nothing(database: Database) -> None:
     """The fence: (id, attempt, status) must still be what the caller saw."""
     insert_job(database)
@@ -116,9 +117,9 @@ def test_a_stale_view_of_a_job_moves_nothing(database: Database) -> None:
         now = session.get(Job, "gen_1")
         assert now is not None
         assert (now.status, now.attempt, now.result) == ("running", 2, None)
-    database.close()
 
 
+@pytest.mark.both_databases
 def test_sql_has_one_active_version_of_a_concept_and_encoder(database: Database) -> None:
     from sqlalchemy.exc import IntegrityError
 
@@ -129,7 +130,6 @@ def test_sql_has_one_active_version_of_a_concept_and_encoder(database: Database)
         session.add(version_row(3, "a"))
     with database.read() as session:
         assert len(erasers.of_concept(session, "cat")) == 2
-    database.close()
 
 
 def version_row(version: int, fingerprint: str) -> EraserVersion:

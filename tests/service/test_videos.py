@@ -192,6 +192,7 @@ def test_users_see_their_own_and_operators_see_all(client: TestClient, user: Tes
         assert code(answer) == "not_found"
 
 
+@pytest.mark.both_databases
 def test_pages_in_both_orders(client: TestClient) -> None:
     made = sorted(create(client).json()["id"] for _ in range(5))
     for order, expected in (("desc", made[::-1]), ("asc", made)):
