@@ -66,7 +66,8 @@ def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, 
             continue
         gateway.window.fill()
         return job
-    raise StateError("invalid_state", f"too many trainings of {request.concept!r} begin at once: try again", param="concept")
+    message = f"too many trainings of {request.concept!r} begin at once: try again"
+    raise StateError("invalid_state", message, param="concept", retry_after_seconds=1)
 
 
 def _insert_training(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, closing
 from typing import get_args
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +25,7 @@ from service.flight import Flight
 from service.gate import Thresholds
 from service.gateway import Gateway
 from service.loops import HintListener, Loop, Sweeper, running
+from service.query import check_query
 from service.removal import Remover
 from service.routes import audit, erasers, events, generations, health, keys, models, policies, videos
 from service.rq_queue import RqQueue
@@ -65,7 +66,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     with running(loops):
                         yield
 
-    app = FastAPI(title="Clearway", description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="Clearway",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        dependencies=[Depends(check_query)],
+        responses=handlers.responses("unknown_field"),
+    )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger={"/erasers": MAX_TRAINING_BODY_BYTES})
     handlers.install(app)
     for part in (generations, events, erasers, policies, audit, keys, models, health, videos):

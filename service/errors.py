@@ -85,7 +85,7 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "invalid_json": Meaning(400, "The body is not JSON."),
     "invalid_form": Meaning(400, "The body is not the form that its `Content-Type` says."),
     "invalid_request": Meaning(422, "A field is missing, or has the wrong type or range."),
-    "unknown_field": Meaning(422, "The body has a field that the call does not know. Nothing is ignored silently."),
+    "unknown_field": Meaning(422, "The body or the query has a field that the call does not know. Nothing is ignored silently."),
     "invalid_idempotency_key": Meaning(422, "`Idempotency-Key` is 1 to 255 visible ASCII characters."),
     "idempotency_key_reused": Meaning(422, "The `Idempotency-Key` was used for another request."),
     "invalid_text": Meaning(422, "Text with control characters or broken Unicode."),
@@ -180,10 +180,18 @@ class MissingError(ServiceError): ...
 
 
 class StateError(ServiceError):
+    def __init__(
+        self, code: ErrorCode, message: str, *, param: str | None = None, retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(code, message, param=param)
+        self.retry_after_seconds = retry_after_seconds
+
     @property
     def headers(self) -> dict[str, str]:
         """The official OpenAI clients send a request again after any 409, unless they are told that it is no use."""
-        return {"x-should-retry": "false"}
+        if self.retry_after_seconds is None:
+            return {"x-should-retry": "false"}
+        return {"x-should-retry": "true", "retry-after": str(self.retry_after_seconds)}
 
 
 class _Later(ServiceError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from email.message import Message
 from typing import Any
 
 from fastapi import Request
@@ -22,7 +23,8 @@ _LISTS = frozenset({"erase", "erase[]"})
 
 
 async def read_body(request: Request) -> Any:
-    """What the body says, not yet validated. Raises `invalid_json`, `invalid_form`, `unsupported_input` or `invalid_request`."""
+    """What the body says, not yet validated. Raises `invalid_json`, `invalid_form`, `invalid_text`, `unsupported_input` or
+    `invalid_request`."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json":
         try:
@@ -30,15 +32,29 @@ async def read_body(request: Request) -> Any:
         except (ValueError, RecursionError) as error:
             raise RequestError("invalid_json", f"the body is not JSON: {error}") from error
     if media_type == "multipart/form-data":
-        try:
-            async with request.form() as form:
-                return fields_of(form.multi_items())
-        except HTTPException as error:
-            if error.status_code != 400:
-                raise
-            raise RequestError("invalid_form", f"the body is not a form: {error.detail}") from error
+        return await _read_form(request)
     message = f"a body of type {media_type[:80]!a} is not read here: send application/json or multipart/form-data"
     raise RequestError("invalid_request", message)
+
+
+async def _read_form(request: Request) -> dict[str, Any]:
+    """Starlette goes by the charset that the header names, and reads as Latin-1 what does not fit; here all text is UTF-8."""
+    header = Message()
+    header["content-type"] = request.headers["content-type"]
+    charset = header.get_content_charset("utf-8")
+    if charset not in ("utf-8", "utf8"):
+        raise RequestError("invalid_form", f"a form of charset {charset[:80]!a} is not read here: send UTF-8")
+    body = await request.body()
+    try:
+        async with request.form() as form:
+            fields = fields_of(form.multi_items())
+    except HTTPException as error:
+        raise RequestError("invalid_form", f"the body is not a form: {error.detail}") from error
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise RequestError("invalid_text", f"byte {error.start} of the form, {body[error.start]:#x}, is not UTF-8") from error
+    return fields
 
 
 def fields_of(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, Any]:

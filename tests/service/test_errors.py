@@ -13,12 +13,13 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
 
 from service.app import MAX_BODY_BYTES, MAX_TRAINING_BODY_BYTES
 from service.errors import CODES, ErrorCode, ErrorType, error_type
 from service.settings import Settings
 from tests.service.calls import code, generate, train, wait_until
-from tests.service.conftest import Valkey, serving, settings_in
+from tests.service.conftest import serving
 from tests.service.hand import CARD, PASSING, Hand, add_eraser, gateway_of
 
 Send = Callable[[TestClient], Response]
@@ -124,6 +125,8 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("unknown_field", "erase[0].gamma", post(erase=[{"concept": "church", "gamma": 2}])),
     ("unknown_field", "webhook", teach(webhook="x")),
     ("unknown_field", "force", lambda client: client.post("/erasers/church/1/activate", json={"force": True})),
+    ("unknown_field", "dryrun", lambda client: client.post("/generate?dryrun=true", json={"prompt": "a"})),
+    ("invalid_request", "limit", lambda client: client.get("/generations?limit=1&limit=2")),
     ("invalid_idempotency_key", "Idempotency-Key", keyed("")),
     ("invalid_idempotency_key", "Idempotency-Key", keyed("k" * 256)),
     ("invalid_idempotency_key", "Idempotency-Key", keyed("two words")),
@@ -308,6 +311,19 @@ def test_a_full_queue(settings: Settings) -> None:
         response = client.post("/generate", json={"prompt": "a"})
         check(response, "queue_full")
         assert int(response.headers["retry-after"]) > 0
+
+
+def test_only_what_may_pass_is_sent_again(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The OpenAI clients go by `x-should-retry`."""
+    assert client.post("/erasers/church/1/activate").headers["x-should-retry"] == "false"
+
+    def taken(*_: object) -> None:
+        raise IntegrityError("insert", {}, Exception())
+
+    monkeypatch.setattr("service.accept._insert_training", taken)
+    busy = teach()(client)
+    assert "try again" in check(busy, "invalid_state", "concept")["message"]
+    assert (busy.headers["x-should-retry"], busy.headers["retry-after"]) == ("true", "1")
 
 
 def test_a_key_of_another_request(client: TestClient) -> None:

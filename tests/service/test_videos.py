@@ -164,6 +164,29 @@ def test_bodies_that_are_neither(shared: TestClient) -> None:
         assert (refused.status_code, code(refused)) == (400, "invalid_json")
 
 
+@pytest.mark.parametrize(
+    ("expected", "content_type", "prompt"),
+    [
+        ("invalid_text", "multipart/form-data; boundary=b", "a café".encode("latin-1")),
+        ("invalid_text", "multipart/form-data; boundary=b; charset=UTF-8", b"a \xed\xa0\x80 church"),  # half of a surrogate pair
+        ("invalid_form", "multipart/form-data; boundary=b; charset=latin-1", "a café".encode("latin-1")),
+        ("invalid_form", 'multipart/form-data; charset="utf-16"; boundary=b', b"a church"),
+        (None, "multipart/form-data; boundary=b", "a café".encode()),
+        (None, 'multipart/form-data; charset="utf-8"; boundary=b', "a café".encode()),
+    ],
+)
+def test_a_form_is_utf8(client: TestClient, expected: str | None, content_type: str, prompt: bytes) -> None:
+    for name in (b"prompt", b"metadata[a]"):
+        body = b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name, prompt)
+        if name != b"prompt":
+            body += b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\na\r\n'
+        answer = client.post("/v1/videos", content=body + b"--b--\r\n", headers={"content-type": content_type})
+        if expected is None:
+            assert prompt.decode() in (answer.json()["prompt"], answer.json()["metadata"].get("a"))
+        else:
+            assert code(answer) == expected
+
+
 def test_a_file_is_refused_whatever_its_size(shared: TestClient) -> None:
     for size, expected in ((10, "unsupported_input"), (2**20, "payload_too_large")):
         refused = shared.post("/v1/videos", data={"prompt": "a"}, files={"input_reference": ("a.png", b"x" * size)})
