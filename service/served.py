@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from service.gateway import Gateway
 from service.schemas.models import Model
+from workers.contract import ModelCard
 
 
 def served_models(gateway: Gateway) -> list[Model]:
-    """By id. A model is ready while a worker that has loaded it is alive."""
-    alive = {worker.model for worker in gateway.flight.workers() if worker.kind == "generate" and worker.state != "loading"}
-    return [
-        Model(
-            **card.model_dump(exclude={"schema_version"}),
-            default=card.id == gateway.catalogue.default_model,
-            ready=card.id in alive,
-        )
-        for card in gateway.catalogue.cards()
-    ]
+    """By id."""
+    ready = _ready(gateway)
+    return [_model(gateway, card, ready) for card in gateway.catalogue.cards()]
+
+
+def served_model(gateway: Gateway, model: str) -> Model:
+    """Raises `model_not_found` or `model_not_ready`."""
+    return _model(gateway, gateway.catalogue.card(model), _ready(gateway))
+
+
+def _ready(gateway: Gateway) -> set[str]:
+    """A model is ready while a worker that has loaded it is alive."""
+    return {worker.model for worker in gateway.flight.workers() if worker.kind == "generate" and worker.state != "loading"}
+
+
+def _model(gateway: Gateway, card: ModelCard, ready: set[str]) -> Model:
+    default = card.id == gateway.catalogue.default_model
+    return Model(**card.model_dump(exclude={"schema_version"}), default=default, ready=card.id in ready)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
@@ -21,9 +21,10 @@ from service.idempotency import Claim, accept_once
 from service.owned import current_generation, owned_generation, progress_of
 from service.schemas.base import Cursor, Limit
 from service.schemas.videos import DeletedVideo, ListedModel, ListedModels, Video, VideoPage, VideoRequest
-from service.served import served_models
+from service.served import served_model, served_models
 from service.store import jobs
 from service.store.models import Job
+from service.text import Text
 from service.videos import accept_video, video
 
 router = APIRouter(
@@ -135,6 +136,12 @@ def delete(id: str, gateway: GatewayDep, caller: CallerDep) -> DeletedVideo:  # 
 def list_models(gateway: GatewayDep, caller: CallerDep) -> ListedModels:
     """With the limits that `GET /models` tells."""
     return ListedModels(data=[ListedModel(**model.model_dump()) for model in served_models(gateway)])
+
+
+@router.get("/models/{id:path}", responses=responses("invalid_text", "model_not_found", "model_not_ready"), summary="One model")
+def retrieve_model(id: Annotated[Text, Path(max_length=200)], gateway: GatewayDep, caller: CallerDep) -> ListedModel:  # noqa: A002
+    """An id may have a slash, as `Wan-AI/Wan2.2-TI2V-5B-Diffusers` has."""
+    return ListedModel(**served_model(gateway, id).model_dump())
 
 
 def _poll_after(gateway: Gateway, job: Job) -> dict[str, str]:

@@ -16,9 +16,9 @@ from fastapi.testclient import TestClient
 from openai import OpenAI
 
 from tests.service.calls import wait_until
-from tests.service.hand import VIDEO, Hand
+from tests.service.hand import CARD, VIDEO, Hand, gateway_of
 from tests.service.test_server import free_port
-from workers.contract import GenerationTask
+from workers.contract import GenerationTask, model_key
 
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")  # theirs, not the dialect
 
@@ -162,6 +162,24 @@ def test_models(api: OpenAI) -> None:
     assert (model.id, model.object, model.owned_by) == ("toy", "model", "clearway")
     assert model.model_extra is not None
     assert model.model_extra["max_frames"] == 33
+
+
+def test_one_model(api: OpenAI, client: TestClient) -> None:
+    wan = CARD.model_copy(update={"id": "Wan-AI/Wan2.2"})  # the client writes the slash as %2F, others as it is
+    gateway_of(client).store.put(model_key(wan.id), wan.model_dump_json().encode())
+    for name in ("toy", "Wan-AI/Wan2.2"):
+        model = api.models.retrieve(name)
+        assert (model.id, model.object, model.owned_by) == (name, "model", "clearway")
+        assert model in list(api.models.list())
+        assert client.get(f"/v1/models/{name}").json() == model.model_dump(exclude_unset=True)
+    for name in ("sora-2", "Wan-AI", "../toy", "a/../../operator.key", "x" * 200):
+        with pytest.raises(openai.NotFoundError) as missing:
+            api.models.retrieve(name)
+        assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
+    for name, expected in (("x" * 201, "invalid_request"), ("\0", "invalid_text")):
+        with pytest.raises(openai.UnprocessableEntityError) as refused:
+            api.models.retrieve(name)
+        assert refused.value.code == expected
 
 
 def test_errors_have_their_class_and_their_code(api: OpenAI, url: str, hand: Hand) -> None:
