@@ -124,6 +124,9 @@ class Client:
     def version(self, concept: str, version: int) -> JsonObject:
         return self._json("GET", _eraser_path(concept, version))
 
+    def report(self, concept: str, version: int) -> JsonObject:
+        return self._json("GET", f"{_eraser_path(concept, version)}/report")
+
     def activate(self, concept: str, version: int, *, override: bool = False) -> JsonObject:
         return self._json("POST", f"{_eraser_path(concept, version)}/activate", json={"override": True} if override else None)
 
@@ -153,11 +156,22 @@ class Client:
     def delete_key(self, key_id: str) -> None:
         self._call("DELETE", f"/keys/{key_id}")
 
-    def audit_pages(self) -> Iterator[JsonObject]:
-        """The whole audit log, oldest first."""
-        after = 0
+    def policies(self) -> list[JsonObject]:
+        return list(self._json("GET", "/policies")["data"])
+
+    def policy(self, name: str, version: int | None = None) -> JsonObject:
+        return self._json("GET", _policy_path(name), query=None if version is None else {"version": str(version)})
+
+    def put_policy(self, name: str, rules: Any) -> JsonObject:
+        return self._json("PUT", _policy_path(name), json=rules)
+
+    def delete_policy(self, name: str) -> None:
+        self._call("DELETE", _policy_path(name))
+
+    def audit_pages(self, *, after: int = 0, filters: Mapping[str, str] | None = None) -> Iterator[JsonObject]:
+        """The audit log, oldest first. `filters`: `action`, `subject`."""
         while True:
-            page = self._json("GET", "/audit", query={"after": str(after)})
+            page = self._json("GET", "/audit", query={**(filters or {}), "after": str(after)})
             yield page
             if page["next_after"] is None:
                 return
@@ -221,6 +235,10 @@ def parse_events(lines: Iterator[str] | Sequence[str]) -> Iterator[Event]:
 
 def _eraser_path(concept: str, version: int | None = None) -> str:
     return f"/erasers/{quote(concept, safe='')}" + ("" if version is None else f"/{version}")
+
+
+def _policy_path(name: str) -> str:
+    return f"/policies/{quote(name, safe='')}"
 
 
 def _api_error(response: httpx.Response) -> ApiError:

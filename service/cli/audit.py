@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
 
-app = typer.Typer(help="Check the audit log. Needs an operator's key.", no_args_is_help=True)
+app = typer.Typer(help="Read and check the audit log. Needs an operator's key.", no_args_is_help=True)
 
 
-@app.callback()
-def audit() -> None: ...
+@app.command("list")
+def list_(
+    after: Annotated[int, typer.Option(help="Only entries with greater numbers.")] = 0,
+    action: Annotated[str | None, typer.Option(help="Only this, for instance eraser.activated.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Only of this: a generation's id, CONCEPT@VERSION, a policy, a key.")
+    ] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """What happened, oldest first: number, time, who, what, to what, and details."""
+    filters = {name: value for name, value in (("action", action), ("subject", subject)) if value is not None}
+    with connect(url, key, data_dir) as client:
+        for page in client.audit_pages(after=after, filters=filters):
+            for entry in page["data"]:
+                words = (entry["sequence"], entry["at"], entry["actor"] or "service", entry["action"], entry["subject"])
+                typer.echo("  ".join(map(str, words)) + f"  {json.dumps(entry['details'], ensure_ascii=False)}")
 
 
 @app.command()

@@ -77,6 +77,13 @@ def show(
 
 
 @app.command()
+def report(version: VersionArgument, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
+    """The numbers of a version and what the gate says of them, as JSON."""
+    with connect(url, key, data_dir) as client:
+        typer.echo(json.dumps(client.report(*_version(version)), indent=2, ensure_ascii=False))
+
+
+@app.command()
 def activate(
     version: VersionArgument,
     override: Annotated[bool, typer.Option(help="Even if its numbers do not pass the gate.")] = False,

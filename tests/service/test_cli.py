@@ -1,0 +1,96 @@
+"""The operators' commands against a running gateway: what they print, and how they exit."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.cli import main
+from service.settings import Settings
+from tests.service.test_server import gateway_process
+
+Clearway = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def clearway(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Clearway]:
+    """A command as an operator: exit code, output, errors."""
+    with gateway_process(settings) as (url, _):
+        monkeypatch.setenv("CLEARWAY_URL", url)
+        monkeypatch.setenv("CLEARWAY_API_KEY", settings.operator_key_path.read_text().strip())
+
+        def run(*arguments: str) -> tuple[int, str, str]:
+            monkeypatch.setattr("sys.argv", ["clearway", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            told = capsys.readouterr()
+            return int(ended.value.code or 0), told.out, told.err
+
+        yield run
+
+
+def test_policies_and_what_the_log_says_of_them(clearway: Clearway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert clearway("policies", "list") == (0, "", "")
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"mandatory": ["church", {"concept": "golf ball", "version": 2}], "limits": {"num_frames": 17}}')
+    status, out, _ = clearway("policies", "put", "house", str(rules))
+    made = json.loads(out)
+    assert (status, made["name"], made["version"], made["rules"]["limits"]["num_frames"]) == (0, "house", 1, 17)
+    assert clearway("policies", "list") == (0, "house@1  mandatory: church, golf ball@2; binds all keys\n", "")
+
+    own = made["created_by"]
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"keys": [own]})))
+    assert json.loads(clearway("policies", "put", "house", "-")[1])["version"] == 2
+    assert clearway("policies", "list")[1] == f"house@2  mandatory: nothing; binds {own}\n"
+    assert json.loads(clearway("policies", "show", "house", "--version", "1")[1]) == {**made, "ended_at": _ended(clearway)}
+    shown = json.loads(clearway("policies", "show", "house")[1])
+    rules.write_text(json.dumps(shown["rules"]))  # what is shown can be put
+    assert json.loads(clearway("policies", "put", "house", str(rules))[1])["rules"] == shown["rules"]
+
+    assert clearway("policies", "delete", "house") == (0, "", "")
+    status, out, errors = clearway("policies", "show", "house")
+    assert (status, out, errors.startswith("error: ")) == (1, "", True)
+    assert "not_found" in errors
+
+    logged = [line.split("  ") for line in clearway("audit", "list", "--subject", "house")[1].splitlines()]
+    assert [(number, who, what) for number, _, who, what, *_ in logged] == [
+        ("2", own, "policy.put"),
+        ("3", own, "policy.put"),
+        ("4", own, "policy.put"),
+        ("5", own, "policy.deleted"),
+    ]
+    assert json.loads(logged[-1][-1]) == {"version": 3}
+    assert clearway("audit", "list", "--after", "4")[1].split("  ")[0] == "5"
+    assert [line.split("  ")[2:4] for line in clearway("audit", "list", "--action", "key.created")[1].splitlines()] == [
+        ["service", "key.created"]
+    ]
+    assert clearway("audit", "list", "--action", "nothing")[0] == 1
+
+
+def _ended(clearway: Clearway) -> str:
+    ended: str = json.loads(clearway("policies", "show", "house", "--version", "1")[1])["ended_at"]
+    assert ended
+    return ended
+
+
+def test_what_cannot_be_put_is_refused(clearway: Clearway, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.json"
+    for text, code, why in (
+        ("{", 2, "Invalid value"),
+        ('{"mandatry": []}', 1, "unknown_field, mandatry"),
+        ("[]", 1, "invalid_request"),
+    ):
+        rules.write_text(text)
+        status, out, errors = clearway("policies", "put", "house", str(rules))
+        assert (status, out, why in errors) == (code, "", True), errors
+    assert clearway("policies", "put", "house", str(tmp_path / "none.json"))[0] == 2
+    rules.write_text("{}")
+    assert clearway("policies", "put", "../keys", str(rules))[0] == 1
+    assert clearway("policies", "list") == (0, "", "")
+    status, _, errors = clearway("erasers", "report", "nothing@1")
+    assert (status, "not_found" in errors) == (1, True)
+    assert clearway("erasers", "report", "nothing")[0] == 2
