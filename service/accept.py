@@ -4,6 +4,8 @@ the same transaction; whoever passes one calls through `service.idempotency.acce
 
 from __future__ import annotations
 
+import logging
+
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -14,6 +16,7 @@ from service.errors import RequestError, StateError
 from service.gateway import Gateway
 from service.idempotency import Claim
 from service.limits import allow
+from service.logs import about
 from service.planning import plan
 from service.schemas.erasers import METHODS, TrainRequest
 from service.schemas.generations import GenerateRequest, Plan
@@ -21,6 +24,8 @@ from service.store import erasers, jobs
 from service.store.identifiers import new_id
 from service.store.models import Job
 from workers.contract import ModelCard, PromptPair, TrainingTask
+
+logger = logging.getLogger(__name__)
 
 _VERSION_TRIES = 5
 
@@ -49,7 +54,7 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
             labels=dict(request.metadata),
         )
         audit.accepted_generation(session, job, planned, keep_prompt=gateway.audit_prompts)
-    gateway.window.fill()
+    _accepted(gateway, job)
     return job
 
 
@@ -64,10 +69,16 @@ def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, 
                 job = _insert_training(gateway, session, caller, request, card, claim)
         except IntegrityError:  # two gateways gave out the same version number (PostgreSQL; SQLite has one writer)
             continue
-        gateway.window.fill()
+        _accepted(gateway, job)
         return job
     message = f"too many trainings of {request.concept!r} begin at once: try again"
     raise StateError("invalid_state", message, param="concept", retry_after_seconds=1)
+
+
+def _accepted(gateway: Gateway, job: Job) -> None:
+    logger.info("accepted", extra={**about(job), "key": job.key_id})
+    gateway.metrics.accepted(job)
+    gateway.window.fill()
 
 
 def _insert_training(

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, closing
 from typing import get_args
@@ -16,6 +15,7 @@ from redis.asyncio import Redis as AsyncRedis
 from starlette.concurrency import run_in_threadpool
 
 from service import handlers
+from service.access import Access
 from service.body_limit import BodyLimit
 from service.catalogue import Catalogue
 from service.connection import open_async_redis, open_redis
@@ -24,10 +24,14 @@ from service.first_start import ensure_operator_key
 from service.flight import Flight
 from service.gate import Thresholds
 from service.gateway import Gateway
+from service.gauges import Gauges
+from service.logs import log_as_json
 from service.loops import HintListener, Loop, Sweeper, running
+from service.metrics import Metrics
 from service.query import check_query
 from service.removal import Remover
 from service.routes import audit, erasers, events, generations, health, keys, models, policies, videos
+from service.routes import metrics as metrics_route
 from service.rq_queue import RqQueue
 from service.seed import shipped_erasers, take_in_all
 from service.settings import Settings
@@ -52,16 +56,16 @@ Errors are always `{"error": {"code", "message", "param", "type"}}`.
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")  # nothing, where the host has set it up
-        logging.getLogger("service").setLevel(settings.log_level)
+        log_as_json(settings.log_level)
         redis_url = settings.redis_url.get_secret_value()
         with closing(open_redis(redis_url)) as redis:
             async with aclosing(open_async_redis(redis_url)) as async_redis:
                 with closing(Database(settings.database_url.get_secret_value())) as database:
-                    gateway, loops = await run_in_threadpool(_build, settings, database, redis, async_redis)
+                    gateway, loops = await run_in_threadpool(_build, settings, database, redis, async_redis, metrics)
                     app.state.gateway = gateway
                     with running(loops):
                         yield
@@ -74,13 +78,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         responses=handlers.responses("unknown_field"),
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger={"/erasers": MAX_TRAINING_BODY_BYTES})
+    app.add_middleware(Access, metrics=metrics)  # added last, it sees every request first
     handlers.install(app)
-    for part in (generations, events, erasers, policies, audit, keys, models, health, videos):
+    for part in (generations, events, erasers, policies, audit, keys, models, health, metrics_route, videos):
         app.include_router(part.router)
     return app
 
 
-def _build(settings: Settings, database: Database, redis: Redis, async_redis: AsyncRedis) -> tuple[Gateway, list[Loop]]:
+def _build(
+    settings: Settings, database: Database, redis: Redis, async_redis: AsyncRedis, metrics: Metrics
+) -> tuple[Gateway, list[Loop]]:
     """Everything that blocks at the start: migrations, the operator's key, the erasers that came with the model."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     store = open_store(settings.artifacts_url)
@@ -97,7 +104,8 @@ def _build(settings: Settings, database: Database, redis: Redis, async_redis: As
     )
     window = Window(database, queue, sizes={"generate": settings.generate_window, "train": settings.train_window})
     flight = Flight(redis)
-    settler = Settler(database, store, window)
+    metrics.add(Gauges(database, flight))
+    settler = Settler(database, store, window, metrics)
     remover = Remover(database, store, queue, flight)
     sweep = Sweep(
         database,
@@ -123,6 +131,8 @@ def _build(settings: Settings, database: Database, redis: Redis, async_redis: As
         key_limits={name: getattr(settings, f"key_{name}") for name in get_args(LimitName)},
         max_queued=settings.max_queued,
         audit_prompts=settings.audit_prompts,
+        metrics=metrics,
+        metrics_token=settings.metrics_token,
     )
     sweeper = Sweeper(database, sweep, interval_seconds=settings.sweep_interval_seconds)
     listener = HintListener(redis, database, settler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from typing import Annotated, cast
 
@@ -42,6 +43,14 @@ def _operator(caller: CallerDep) -> Caller:
 
 
 OperatorDep = Annotated[Caller, Depends(_operator)]
+
+
+def metrics_reader(gateway: GatewayDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+    """Whoever has the token for metrics, or an operator's key."""
+    token = gateway.metrics_token.get_secret_value().encode()
+    if not (token and credentials and hmac.compare_digest(credentials.credentials.encode(), token)):
+        _operator(_caller(gateway, credentials))
+
 
 ConceptPath = Annotated[str, Path(examples=["parachute"]), AfterValidator(normalise_concept)]
 VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION)]

@@ -19,6 +19,7 @@ from service.schemas.base import Progress
 from workers.contract import WorkerKind, events_key, lease_key, worker_key
 
 Record = TypeVar("Record", bound=BaseModel)
+WorkerState = Literal["loading", "idle", "busy"]
 
 _WORKER_PREFIX = worker_key("")
 
@@ -37,7 +38,7 @@ class LiveWorker(BaseModel):
 
     kind: WorkerKind
     model: str
-    state: Literal["loading", "idle", "busy"]
+    state: WorkerState
 
 
 class Flight:

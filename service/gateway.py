@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic import SecretStr
+
 from service.catalogue import Catalogue
 from service.events import EventSource
 from service.flight import Flight
 from service.gate import Thresholds
+from service.metrics import Metrics
 from service.queue import JobQueue
 from service.removal import Remover
 from service.store.database import Database
@@ -33,3 +36,5 @@ class Gateway:
     key_limits: Mapping[LimitName, int | None]  # of a new key that is given no others
     max_queued: int
     audit_prompts: bool
+    metrics: Metrics
+    metrics_token: SecretStr

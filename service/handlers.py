@@ -13,6 +13,7 @@ from sqlalchemy import exc as sql
 from starlette.exceptions import HTTPException
 
 from service.errors import CODES, ErrorCode, RequestError, ServiceError, UnavailableError, error_type
+from service.logs import request_id
 from service.schemas.base import ErrorBody, ErrorDetail
 from workers.artifacts import ArtifactError
 
@@ -90,9 +91,10 @@ async def _store_error(request: Request, error: Exception) -> JSONResponse:
     return error_response(UnavailableError("artifact_unavailable", "the artifact store does not answer: try again"))
 
 
-async def _defect(request: Request, error: Exception) -> JSONResponse:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return error_response(ServiceError("internal_error", "a defect of the service; its log has the details"))
+async def _defect(request: Request, defect: Exception) -> JSONResponse:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=defect)
+    error = ServiceError("internal_error", "a defect of the service; its log has the trace under this `x-request-id`")
+    return error_response(error, {"x-request-id": request_id.get() or ""})  # Starlette answers this one outside of every layer
 
 
 def _param(location: Sequence[Any]) -> str | None:

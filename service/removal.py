@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from service.flight import Flight
+from service.logs import about
 from service.queue import JobQueue, QueueUnavailable
 from service.ring import silence
 from service.store import jobs
@@ -35,7 +36,7 @@ class Remover:
         try:
             self._store.delete(f"videos/{job.id}")
         except OSError as error:
-            logger.warning("job %s: its artifacts cannot be deleted yet: %s", job.id, error)
+            logger.warning("its artifacts cannot be deleted yet: %s", error, extra=about(job))
             return False
         self._flight.forget(job.id)
         with self._database.write() as session:

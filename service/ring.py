@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from service.logs import about
 from service.payload import payload
 from service.queue import JobQueue, QueueUnavailable
 from service.store.models import Job
@@ -17,7 +18,7 @@ def ring(queue: JobQueue, job: Job) -> bool:
     try:
         queue.submit(job.kind, rq_job_id(job.id, job.attempt), payload(job))
     except QueueUnavailable as error:
-        logger.warning("job %s waits for the sweep, the queue does not answer: %s", job.id, error)
+        logger.warning("waits for the sweep, the queue does not answer: %s", error, extra=about(job))
         return False
     return True
 
@@ -30,4 +31,4 @@ def silence(queue: JobQueue, job: Job, *, worker: str | None) -> None:
         if job.started_at is not None or worker is not None:
             queue.stop(name, worker=worker)
     except QueueUnavailable as error:
-        logger.warning("job %s is not told to stop yet, the queue does not answer: %s", job.id, error)
+        logger.warning("not told to stop yet, the queue does not answer: %s", error, extra=about(job))

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
 
     idempotency_seconds: int = Field(default=24 * 3600, ge=1, description="So long an `Idempotency-Key` is remembered, at least.")
 
+    metrics_token: SecretStr = Field(
+        default=SecretStr(""), description="Opens `/metrics` and nothing else; an operator's key does too."
+    )
+
     audit_prompts: bool = Field(default=False, description="The audit log keeps prompts, for good, beside their SHA-256.")
 
     gate_min_origin_rate: float = Field(default=0.3, ge=0, le=1, description="Below this the model barely shows the concept.")

@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from service import audit, registry
+from service.logs import about
+from service.metrics import Metrics
 from service.schemas.generations import Plan
 from service.states import TERMINAL
 from service.store import jobs
@@ -43,10 +45,11 @@ Move = Callable[[Session, Job], bool]
 
 
 class Settler:
-    def __init__(self, database: Database, store: ArtifactStore, window: Window) -> None:
+    def __init__(self, database: Database, store: ArtifactStore, window: Window, metrics: Metrics) -> None:
         self._database = database
         self._store = store
         self._window = window
+        self._metrics = metrics
 
     def settle(self, job: Job) -> bool:
         """Whether the present attempt has ended. `job` is brought up to date when it was this call that moved it."""
@@ -56,7 +59,7 @@ class Settler:
             end = self._end_of_generation(job) if job.kind == "generate" else self._end_of_training(job)
             end = end or self._end_by_failure(job)
         except _Unusable as unusable:
-            logger.error("job %s attempt %d: %s", job.id, job.attempt, unusable)
+            logger.error("unusable record: %s", unusable, extra=about(job))
             end = _failing("internal_error", str(unusable)), 0.0
         if end is None:
             return False
@@ -71,7 +74,8 @@ class Settler:
             if moved and job.status in TERMINAL:
                 audit.settled(session, job)
         if moved:
-            logger.info("job %s attempt %d: %s %s", job.id, job.attempt, job.status, job.error_code or "")
+            logger.info("settled", extra={**about(job), "status": job.status, "code": job.error_code})
+            self._metrics.ended(job)
             self._window.fill()
 
     def _end_of_generation(self, job: Job) -> tuple[Move, float] | None:

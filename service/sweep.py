@@ -24,6 +24,7 @@ from typing import get_args
 from pydantic import ValidationError
 
 from service.flight import Flight, Holder
+from service.logs import about
 from service.queue import JobQueue, QueueUnavailable
 from service.removal import Remover
 from service.ring import ring, silence
@@ -116,7 +117,7 @@ class Sweep:
                     unheld.add(rq_job_id(job.id, job.attempt))
                     self._unheld(job)
             except _ONE_JOBS_TROUBLE as error:
-                logger.error("job %s attempt %d cannot be swept now: %s", job.id, job.attempt, error)
+                logger.error("cannot be swept now: %s", error, extra=about(job))
         self._unheld_since = {name: since for name, since in self._unheld_since.items() if name in unheld}
 
     def _accounted_for(self, job: Job, holder: Holder | None) -> bool:
@@ -132,9 +133,9 @@ class Sweep:
     def _ring_again(self, job: Job) -> None:
         try:
             if ring(self._queue, job):
-                logger.info("job %s attempt %d: the queue forgot it, rung for again", job.id, job.attempt)
+                logger.info("the queue forgot it, rung for again", extra=about(job))
         except ValidationError as error:  # it would stay in the window for ever
-            logger.error("job %s is no task that workers take: %d fields are wrong", job.id, error.error_count())
+            logger.error("no task that workers take: %d fields are wrong", error.error_count(), extra=about(job))
             self._settler.fail(job, code="internal_error", message="what was accepted is no task that workers take")
 
     def _unheld(self, job: Job) -> None:
@@ -154,7 +155,7 @@ class Sweep:
         return True
 
     def _lost(self, job: Job) -> None:
-        logger.warning("job %s attempt %d: its worker is gone", job.id, job.attempt)
+        logger.warning("its worker is gone", extra=about(job))
         self._queue.remove(rq_job_id(job.id, job.attempt))
         if job.attempt >= MAX_ATTEMPTS:
             message = f"{MAX_ATTEMPTS} workers in turn were lost while they ran it"

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from service.logs import about
 from service.queue import JobQueue
 from service.ring import ring
 from service.store import line
@@ -49,7 +50,7 @@ class Window:
             try:
                 ring(self._queue, job)
             except ValidationError as error:  # the sweep finds that it is not in line, and fails it
-                logger.error("job %s cannot be rung for: %d fields are wrong", job.id, error.error_count())
+                logger.error("cannot be rung for: %d fields are wrong", error.error_count(), extra=about(job))
 
     def _admitted(self) -> list[Job]:
         with self._database.read() as session:  # most often it is full, or nobody may come in; then nothing is written

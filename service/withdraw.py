@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from service import audit
 from service.auth import Caller
 from service.gateway import Gateway
+from service.logs import about
 from service.ring import silence
 from service.states import TERMINAL
 from service.store import idempotency, jobs
 from service.store.models import Job
+
+logger = logging.getLogger(__name__)
 
 
 def cancel(gateway: Gateway, caller: Caller, job: Job) -> Job:
@@ -21,6 +26,7 @@ def cancel(gateway: Gateway, caller: Caller, job: Job) -> Job:
         if locked is not None and withdrawn:
             audit.settled(session, locked, actor=caller.key_id)
     if locked is not None and withdrawn:
+        _canceled(gateway, locked)
         silence(gateway.queue, locked, worker=None)
         gateway.window.fill()
     return locked or job
@@ -38,6 +44,14 @@ def delete(gateway: Gateway, caller: Caller, job: Job) -> None:
         if canceled:
             audit.settled(session, locked, actor=caller.key_id)
         audit.record(session, "generation.deleted", locked.id, {}, actor=caller.key_id)
+    if canceled:
+        _canceled(gateway, locked)
+    logger.info("deleted", extra=about(locked))
     silence(gateway.queue, locked, worker=None)
     gateway.window.fill()
     gateway.remover.remove(locked)
+
+
+def _canceled(gateway: Gateway, job: Job) -> None:
+    logger.info("canceled", extra=about(job))
+    gateway.metrics.ended(job)

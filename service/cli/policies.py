@@ -65,7 +65,7 @@ def _summary(rules: dict[str, Any]) -> str:
 
 
 def _eraser(item: dict[str, Any]) -> str:
-    return item["concept"] + ("" if item["version"] is None else f"@{item['version']}")
+    return f"{item['concept']}@{item['version']}" if item["version"] else str(item["concept"])
 
 
 def _print(policy: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import CursorResult, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from service.states import JobStatus, check_job_move
+from service.store.columns import UtcDateTime
 from service.store.models import Job
 from workers.contract import WorkerKind
 
@@ -80,6 +81,20 @@ def count_before(session: Session, job: Job, *, most: int) -> int:
     """How many of its kind are queued and came earlier. Counts no further than `most`."""
     where = (Job.kind == job.kind, Job.status == "queued", Job.deleted_at.is_(None), Job.id < job.id)
     return session.scalar(select(func.count()).select_from(select(Job.id).where(*where).limit(most).subquery())) or 0
+
+
+def count_unfinished(session: Session) -> dict[tuple[WorkerKind, JobStatus], int]:
+    """By kind and status. What has ended may be millions, and is not counted."""
+    where = (Job.status.in_(("queued", "running")), Job.deleted_at.is_(None))
+    statement = select(Job.kind, Job.status, func.count()).where(*where).group_by(Job.kind, Job.status)
+    return {(kind, status): count for kind, status, count in session.execute(statement)}
+
+
+def oldest_queued(session: Session) -> dict[WorkerKind, datetime]:
+    """When the longest waiting job of each kind was accepted."""
+    where = (Job.status == "queued", Job.deleted_at.is_(None))
+    statement = select(Job.kind, func.min(Job.created_at, type_=UtcDateTime())).where(*where).group_by(Job.kind)
+    return dict(session.execute(statement).all())
 
 
 def in_status(session: Session, status: JobStatus) -> Sequence[Job]:
