@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service import handlers
 from service.access import Access
+from service.body import check_body
 from service.body_limit import BodyLimit
 from service.catalogue import Catalogue
 from service.connection import open_async_redis, open_redis
@@ -74,7 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Clearway",
         description=_DESCRIPTION,
         lifespan=lifespan,
-        dependencies=[Depends(check_query)],
+        dependencies=[Depends(check_query), Depends(check_body)],
         responses=handlers.responses("unknown_field"),
     )
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger={"/erasers": MAX_TRAINING_BODY_BYTES})

@@ -16,6 +16,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
+from service.body import parse
 from service.errors import RequestError
 
 _NUMBERS = frozenset({"seed", "num_inference_steps", "guidance_scale"})
@@ -28,7 +29,7 @@ async def read_body(request: Request) -> Any:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json":
         try:
-            return await request.json()
+            return parse(await request.body())
         except (ValueError, RecursionError) as error:
             raise RequestError("invalid_json", f"the body is not JSON: {error}") from error
     if media_type == "multipart/form-data":

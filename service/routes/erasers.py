@@ -111,7 +111,9 @@ def get_report(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, 
 
 @router.post(
     "/{concept}/{version}/activate",
-    responses=responses("forbidden", "not_found", "invalid_state", "gate_not_passed", "policy_needs_eraser", "unknown_field"),
+    responses=responses(
+        "invalid_json", "payload_too_large", "forbidden", "not_found", "invalid_state", "gate_not_passed", "policy_needs_eraser"
+    ),
     summary="Use a candidate from now on",
 )
 def activate(

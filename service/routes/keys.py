@@ -23,7 +23,7 @@ router = APIRouter(
     responses=responses("unauthorized", "key_expired", "forbidden", "invalid_request", "database_unavailable"),
 )
 
-_BODY_ERRORS = responses("invalid_json", "unknown_field", "invalid_text")
+_BODY_ERRORS = responses("invalid_json", "payload_too_large", "invalid_text")
 
 
 @router.get("", summary="Every key that is not revoked, without its secret")
@@ -53,7 +53,7 @@ def create_key(request: KeyRequest, gateway: GatewayDep, caller: OperatorDep) ->
 
 @router.patch(
     "/{id}",
-    responses=responses("not_found", "invalid_state", "invalid_json", "unknown_field", "invalid_text"),
+    responses=responses("not_found", "invalid_state", "invalid_json", "payload_too_large", "invalid_text"),
     summary="Change a key",
 )
 def change_key(id: str, request: KeyChange, gateway: GatewayDep, caller: OperatorDep) -> Key:  # noqa: A002
@@ -76,7 +76,7 @@ def change_key(id: str, request: KeyChange, gateway: GatewayDep, caller: Operato
 
 @router.post(
     "/{id}/rotate",
-    responses=responses("not_found", "invalid_state", "invalid_json", "unknown_field"),
+    responses=responses("not_found", "invalid_state", "invalid_json", "payload_too_large"),
     summary="Give a key another secret",
 )
 def rotate_key(id: str, gateway: GatewayDep, caller: OperatorDep, request: RotateRequest | None = None) -> CreatedKey:  # noqa: A002

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
 from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
 from service.states import VersionStatus
-from service.text import ConceptName, Text
+from service.text import ConceptName, Text, check_text
 from workers.contract import PairSource
 
 METHODS = ("clear", "steering", "hirm", "safree", "negprompt")
@@ -42,6 +42,15 @@ Phrases = Annotated[
 ]
 
 
+def _check_texts(value: JsonValue) -> JsonValue:
+    """Every text within, names too: half a surrogate pair is JSON, and nothing that could be written down again."""
+    if isinstance(value, str):
+        return check_text(value)
+    for item in (*value, *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_texts(item)
+    return value
+
+
 class TrainRequest(RequestBody):
     model_config = ConfigDict(
         json_schema_extra={
@@ -66,7 +75,9 @@ class TrainRequest(RequestBody):
         default=None, description="who writes the pairs: offline (grammar and templates, the default), or chat (a language model)"
     )
     model: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = None
-    config: Annotated[dict[str, JsonValue], Field(max_length=64)] = Field(default={}, description="settings of the method")
+    config: Annotated[dict[str, JsonValue], Field(max_length=64), AfterValidator(_check_texts)] = Field(
+        default={}, description="settings of the method"
+    )
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
 
     @model_validator(mode="after")

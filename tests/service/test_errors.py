@@ -33,6 +33,14 @@ def post_raw(text: str | bytes) -> Send:
     return lambda client: client.post("/generate", content=text, headers={"content-type": "application/json"})
 
 
+def raw(method: str, path: str) -> Callable[[str], Send]:
+    headers = {"content-type": "application/json"}
+    return lambda text: lambda client: client.request(method, path, content=text, headers=headers)
+
+
+film_raw, demand_raw, teach_raw = raw("POST", "/v1/videos"), raw("PUT", "/policies/a"), raw("POST", "/erasers")
+
+
 def teach(**body: Any) -> Send:
     return lambda client: client.post("/erasers", json={"concept": "cat", **body})
 
@@ -125,6 +133,16 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("unknown_field", "erase[0].gamma", post(erase=[{"concept": "church", "gamma": 2}])),
     ("unknown_field", "webhook", teach(webhook="x")),
     ("unknown_field", "force", lambda client: client.post("/erasers/church/1/activate", json={"force": True})),
+    ("invalid_request", "prompt", post_raw('{"prompt": "a", "prompt": "a"}')),
+    ("invalid_request", "strength", post_raw('{"prompt": "a", "erase": [{"concept": "church", "strength": 1, "strength": 0}]}')),
+    ("invalid_request", "a", post_raw('{"prompt": "a", "metadata": {"a": "1", "a": "2"}}')),
+    ("invalid_request", "\\ud800", post_raw('{"prompt": "a", "\\ud800": 1, "\\ud800": 1}')),
+    ("invalid_request", "erase", film_raw('{"prompt": "a", "erase": ["church"], "erase": []}')),
+    ("invalid_request", "mandatory", demand_raw('{"mandatory": ["church"], "mandatory": []}')),
+    ("invalid_text", "config", teach_raw('{"concept": "cat", "config": {"a": "\\ud800"}}')),
+    ("invalid_text", "config", teach_raw('{"concept": "cat", "config": {"a": [{"\\ud800": 1}]}}')),
+    ("invalid_text", "config", teach_raw('{"concept": "cat", "config": {"a": "\\u0000"}}')),
+    ("invalid_request", "config.a.float", teach_raw('{"concept": "cat", "config": {"a": NaN}}')),
     ("unknown_field", "dryrun", lambda client: client.post("/generate?dryrun=true", json={"prompt": "a"})),
     ("invalid_request", "limit", lambda client: client.get("/generations?limit=1&limit=2")),
     ("invalid_idempotency_key", "Idempotency-Key", keyed("")),
