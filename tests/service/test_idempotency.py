@@ -19,8 +19,6 @@ from tests.service.calls import code, settled, wait_until
 from tests.service.conftest import serving
 from tests.service.hand import Hand, gateway_of
 
-pytestmark = pytest.mark.both_databases
-
 
 def send(client: TestClient, key: str, path: str = "/generate", /, **body: Any) -> Response:
     defaults = {"concept": "cat"} if path == "/erasers" else {"prompt": "a parachute"}
@@ -32,6 +30,7 @@ def jobs_made(client: TestClient) -> int:
         return int(session.execute(text("SELECT count(*) FROM jobs")).scalar_one())
 
 
+@pytest.mark.both_databases
 def test_sent_again_it_is_the_first_job_as_it_is_now(client: TestClient, hand: Hand) -> None:
     first = send(client, "k", erase=["parachute"])
     again = send(client, "k", erase=["parachute"])
@@ -73,6 +72,7 @@ def test_another_request_under_the_same_key_is_refused(shared: TestClient, chang
     assert shared.delete(f"/generations/{made}").status_code == 204
 
 
+@pytest.mark.both_databases
 def test_a_training_is_sent_again_and_refused_alike(client: TestClient, hand: Hand) -> None:
     first = send(client, "k", "/erasers", keep=["dog"])
     again = send(client, "k", "/erasers", keep=["dog"])
@@ -91,6 +91,7 @@ def test_a_key_is_of_one_call(client: TestClient) -> None:
     assert code(send(client, "k", "/erasers")) == "idempotency_key_reused"
 
 
+@pytest.mark.both_databases
 def test_keys_of_other_callers_and_other_keys_are_other_requests(client: TestClient, user: TestClient) -> None:
     made = {send(caller, key).json()["id"] for caller in (client, user) for key in ("k", "K")}
     assert len(made) == 4
@@ -116,6 +117,7 @@ def test_a_replay_needs_nothing_that_the_request_needed(client: TestClient) -> N
     assert code(send(client, "other", erase=["church"])) in {"eraser_not_active", "model_not_ready"}
 
 
+@pytest.mark.both_databases
 def test_many_at_once_make_one_job(client: TestClient, hand: Hand) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: send(client, "k", erase=["church"]), range(16)))
@@ -127,6 +129,7 @@ def test_many_at_once_make_one_job(client: TestClient, hand: Hand) -> None:
     assert hand.take() is None
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("path", ["/generate", "/erasers"])
 def test_the_other_comes_between_the_look_and_the_insert(client: TestClient, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     """Both find no job of the key; the table decides, and the loser leaves nothing of its own."""
@@ -159,6 +162,7 @@ def test_a_different_request_that_comes_between_is_refused(client: TestClient, m
     assert jobs_made(client) == 1
 
 
+@pytest.mark.both_databases
 def test_a_deleted_generation_is_not_made_again_and_leaves_no_digest(client: TestClient) -> None:
     made = send(client, "k").json()
     assert client.delete(made["links"]["self"]).status_code == 204
@@ -170,6 +174,7 @@ def test_a_deleted_generation_is_not_made_again_and_leaves_no_digest(client: Tes
     assert tuple(row) == ("k", None, made["id"])
 
 
+@pytest.mark.both_databases
 def test_the_request_is_not_kept(client: TestClient) -> None:
     made = send(client, "k", prompt="very private words").json()
     with gateway_of(client).database.read() as session:
@@ -180,6 +185,7 @@ def test_the_request_is_not_kept(client: TestClient) -> None:
     assert columns == ["key_id", "key", "request_sha256", "job_id", "created_at"]
 
 
+@pytest.mark.both_databases
 def test_a_key_lives_its_time_and_no_longer(settings: Settings) -> None:
     """The sweep forgets it; until then, and across a restart, it holds."""
     with serving(settings) as client:

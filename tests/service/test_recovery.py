@@ -13,13 +13,12 @@ from tests.service.conftest import Valkey
 from tests.service.hand import VIDEO, Hand
 from workers.contract import GENERATE_QUEUE, GenerationTask, failure_key, receipt_key
 
-pytestmark = pytest.mark.both_databases
-
 
 def next_task(hand: Hand) -> GenerationTask:
     return GenerationTask.model_validate(wait_until(hand.take))
 
 
+@pytest.mark.both_databases
 def test_a_wiped_redis_forgets_nothing_that_was_accepted(client: TestClient, hand: Hand, redis: Redis) -> None:
     accepted = [generate(client)["id"] for _ in range(3)]
     train(client)
@@ -57,12 +56,14 @@ def test_the_store_settles_while_redis_is_away(client: TestClient, hand: Hand, v
         valkey.start()
 
 
+@pytest.mark.both_databases
 def test_an_end_that_nobody_hinted_at_is_found(client: TestClient, hand: Hand) -> None:
     accepted = generate(client)
     hand.finish(hand.take_generation(), hint=False)
     assert wait_until(lambda: settled(client, accepted["id"]))["status"] == "succeeded"
 
 
+@pytest.mark.both_databases
 def test_a_lost_worker_costs_an_attempt_and_three_cost_the_job(client: TestClient, hand: Hand) -> None:
     accepted = generate(client)
     for attempt in (1, 2, 3):
@@ -99,6 +100,7 @@ def test_a_held_job_is_left_alone(client: TestClient, hand: Hand, settings: Sett
     assert hand.take() is None
 
 
+@pytest.mark.both_databases
 def test_a_late_attempt_settles_nothing(client: TestClient, hand: Hand) -> None:
     accepted = generate(client)
     paused = hand.take_generation(hold=False)
@@ -131,6 +133,7 @@ def test_a_wipe_while_a_worker_works_runs_nothing_twice(client: TestClient, hand
     assert wait_until(lambda: settled(client, accepted["id"]))["attempt"] == 1
 
 
+@pytest.mark.both_databases
 def test_a_restart_finds_everything(settings: Settings, client: TestClient, hand: Hand, user: TestClient) -> None:
     finished, waiting = generate(client, erase=["church"]), generate(user)
     task = hand.take_generation()
@@ -149,6 +152,7 @@ def test_a_restart_finds_everything(settings: Settings, client: TestClient, hand
         assert TestClient(again.app, headers=dict(user.headers)).get(f"/generations/{waiting['id']}").is_success
 
 
+@pytest.mark.both_databases
 def test_several_gateways_settle_once_and_one_of_them_sweeps(settings: Settings, client: TestClient, hand: Hand) -> None:
     with TestClient(create_app(settings), headers=dict(client.headers)) as second:
         accepted = [generate(one)["id"] for one in (client, second) * 3]
