@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
@@ -80,11 +80,12 @@ class TrainRequest(RequestBody):
     )
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
 
-    @model_validator(mode="after")
-    def _one_source(self) -> TrainRequest:
-        if self.pairs is not None and self.pair_source is not None:
+    @field_validator("pair_source")
+    @classmethod
+    def _one_source(cls, value: PairSource | None, info: ValidationInfo) -> PairSource | None:
+        if value is not None and info.data.get("pairs") is not None:
             raise PydanticCustomError("invalid_pairs", "pairs were sent, and pair_source asks for others: leave one out")
-        return self
+        return value
 
 
 class ActivateRequest(RequestBody):

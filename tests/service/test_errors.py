@@ -187,7 +187,7 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("invalid_metadata", "metadata", post(metadata={str(n): "" for n in range(17)})),
     ("invalid_metadata", "metadata", post(metadata={"a": "x" * 513})),
     ("invalid_pairs", "pairs", teach(pairs=[])),
-    ("invalid_pairs", None, teach(pairs=[{"positive": "a cat", "negative": ""}], pair_source="chat")),
+    ("invalid_pairs", "pair_source", teach(pairs=[{"positive": "a cat", "negative": ""}], pair_source="chat")),
     ("invalid_pairs", "pairs", teach(pairs=[{"positive": "same", "negative": "same"}])),
     ("invalid_pairs", "pairs", teach(pairs=[{"positive": f"cat {n}", "negative": ""} for n in range(5001)])),
     ("unknown_method", "method", teach(method="magic")),
