@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
 
+_SUITE_CLIPS = {"full": 100, "quick": 10}
+"""In each cell. `quick` shows that it works, and proves little."""
+
 
 def evaluate(
-    erase: Annotated[list[str], typer.Option(help="An eraser under test: `parachute`, or `parachute@2`. Repeatable: a stack.")],
-    prompts: Annotated[Path, typer.Option(help='JSON lines {"prompt": …, "objects": [names that the video should show]}.')],
-    out: Annotated[Path, typer.Option(help="Gets report.json, contact_sheet.png, and the clips, which a next run uses again.")],
+    out: Annotated[Path, typer.Option(help="Gets the report, pictures, and what was generated, which a next run uses again.")],
+    erase: Annotated[
+        list[str] | None, typer.Option(help="An eraser under test: `parachute`, or `parachute@2`. Repeatable: a stack.")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help='JSON lines {"prompt": …, "objects": [names that the video should show]}.')
+    ] = None,
+    suite: Annotated[
+        Literal["full", "quick"] | None,
+        typer.Option(help="Instead of both: every method on the miniature's ten objects, on this machine, without the service."),
+    ] = None,
     seeds: Annotated[str, typer.Option(help="Comma-separated; every prompt is generated with each.")] = "0,1,2",
     model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
     url: UrlOption = None,
@@ -21,6 +34,13 @@ def evaluate(
     data_dir: DataDirOption = None,
 ) -> None:
     """Generate every prompt with and without the erasers, and measure in how many frames each object is seen."""
+    if suite is not None:
+        if erase or prompts:
+            raise typer.BadParameter("--suite chooses erasers and prompts itself: leave --erase and --prompts out")
+        command = [sys.executable, "-m", "workers.suite", "--out", str(out), "--clips", str(_SUITE_CLIPS[suite])]
+        raise typer.Exit(subprocess.run(command, check=False).returncode)
+    if not erase or prompts is None:
+        raise typer.BadParameter("give --erase and --prompts, or --suite")
     from service import terminal
     from service.evaluation import prompts as prompt_file
     from service.evaluation.run import evaluate as run

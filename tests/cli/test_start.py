@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,21 @@ def test_every_command_explains_itself(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "service", *arguments, "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"clearway {' '.join(arguments)}".strip() in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "{out}"], "give --erase and --prompts, or --suite"),
+        (["--out", "{out}", "--erase", "church"], "give --erase and --prompts, or --suite"),
+        (["--out", "{out}", "--suite", "quick", "--erase", "church"], "leave --erase and --prompts out"),
+        (["--out", "{file}", "--suite", "quick"], "python -m workers.suite: error:"),
+    ],
+)
+def test_evaluate_says_what_it_lacks(arguments: list[str], message: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    filled = [argument.format(out=tmp_path / "out", file=file) for argument in arguments]
+    done = subprocess.run([sys.executable, "-m", "service", "evaluate", *filled], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())

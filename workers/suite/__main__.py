@@ -44,7 +44,7 @@ def main() -> None:
     }
     try:
         journal = Journal(options.out, suite)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     done: dict[tuple[str, str], set[tuple[float, str]]] = defaultdict(set)
     for one in journal.measured:
