@@ -26,6 +26,8 @@ _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _START = "0-0"
 _PING_SECONDS = 15
 _BLOCK_SECONDS = 1.0
+_STOP_SECONDS = 10.0
+"""How long a stream may take to end well when the gateway stops: one block, and what a busy machine makes of it."""
 _ENDING = frozenset({b"finished", b"failed", b"cancelled"})
 _AFTER_ENDING_SECONDS = 0.05
 """A worker's last word comes an instant before SQL knows; then it is asked again soon."""
@@ -68,7 +70,7 @@ class EventSource:
     def respond(self, job_id: str, *, last_event_id: str | None, look: Callable[[], Snapshot | None]) -> EventSourceResponse:
         stopping = anyio.Event()
         stream = self.follow(job_id, last_event_id=last_event_id, look=look, stopping=stopping)
-        return EventSourceResponse(stream, ping=_PING_SECONDS, shutdown_event=stopping, shutdown_grace_period=2 * _BLOCK_SECONDS)
+        return EventSourceResponse(stream, ping=_PING_SECONDS, shutdown_event=stopping, shutdown_grace_period=_STOP_SECONDS)
 
     async def _read(self, job_id: str, after: str, block_seconds: float | None) -> list[tuple[bytes, Fields]]:
         """New entries; waits for the first one up to `block_seconds`. None when there are none, or no Redis."""
