@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from erasers.cache import ActivationCache
+from erasers.encoding import PromptEncoder
 from erasers.methods.base import TrainingSet
 from erasers.methods.clear import Clear
 from erasers.methods.clear_config import ClearConfig
 from erasers.methods.steering import Steering, SteeringConfig
+from tests.erasers.tiny import PARACHUTE, make_text
 
 LAYERS, D_MODEL, PROMPTS, TOKENS = 5, 24, 80, 6
 
@@ -33,7 +35,17 @@ def planted(layer: int | None, *, scale_of_layer: float = 1.0) -> TrainingSet:
         tuple(map(str, rows.tolist())), starts, states, torch.zeros(2 * PROMPTS, D_MODEL), torch.device("cpu")
     )
     silent: Any = lambda *report: None  # noqa: E731
-    return TrainingSet(cache, rows[:PROMPTS], rows[PROMPTS:], rows[:0], 0, silent, None)
+    return TrainingSet(
+        concept=PARACHUTE,
+        encoder=PromptEncoder(*make_text("umt5")),  # these methods read the cache alone
+        cache=cache,
+        positive=rows[:PROMPTS],
+        negative=rows[PROMPTS:],
+        keep=rows[:0],
+        seed=0,
+        progress=silent,
+        checkpoint=None,
+    )
 
 
 def config(**options: Any) -> ClearConfig:
