@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, TextClause, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -61,35 +61,32 @@ class Database:
         with self._write.begin() as session:
             yield session
 
-    @contextmanager
-    def exclusive(self) -> Iterator[Session]:
+    def exclusive(self) -> AbstractContextManager[Session]:
         """A write transaction that runs beside no other exclusive one and no shared one, of any gateway."""
-        with self.write() as session:
-            if self.engine.dialect.name == "postgresql":
-                session.execute(_EXCLUSIVE)
-            yield session
+        return self._write_under(_EXCLUSIVE)
 
-    @contextmanager
-    def shared(self) -> Iterator[Session]:
-        """A write transaction that runs beside others of its kind: what only exclusive ones change stays as it is until the end.
-        (SQLite has one writer at a time anyway.)"""
-        with self.write() as session:
-            if self.engine.dialect.name == "postgresql":
-                session.execute(_SHARED)
-            yield session
+    def shared(self) -> AbstractContextManager[Session]:
+        """A write transaction that runs beside others of its kind: what exclusive ones change stays as it is until the end."""
+        return self._write_under(_SHARED)
 
-    @contextmanager
-    def admission(self) -> Iterator[Session]:
+    def admission(self) -> AbstractContextManager[Session]:
         """A write transaction that runs beside no other of its kind: one gateway at a time lets jobs into the window."""
-        with self.write() as session:
-            if self.engine.dialect.name == "postgresql":
-                session.execute(_ADMISSION)
-            yield session
+        return self._write_under(_ADMISSION)
 
     def lock_queue(self, session: Session) -> None:
-        """Until its transaction ends, no other that locks the queue goes on. (SQLite has one writer at a time anyway.)"""
+        """Until its transaction ends, no other that locks the queue goes on."""
+        self._lock(session, _QUEUE)
+
+    @contextmanager
+    def _write_under(self, lock: TextClause) -> Iterator[Session]:
+        with self.write() as session:
+            self._lock(session, lock)
+            yield session
+
+    def _lock(self, session: Session, lock: TextClause) -> None:
+        """An advisory lock until the transaction ends. SQLite has one writer at a time anyway."""
         if self.engine.dialect.name == "postgresql":
-            session.execute(_QUEUE)
+            session.execute(lock)
 
     def migrate(self, revision: str = "head") -> None:
         """Bring the schema to `revision`. Gateways that start together do it one after the other."""
