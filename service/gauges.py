@@ -17,7 +17,7 @@ from service.flight import Flight, WorkerState
 from service.states import JOB_STATUSES, TERMINAL
 from service.store import jobs
 from service.store.database import Database
-from workers.contract import WorkerKind
+from workers.contract import WORKER_KINDS
 
 logger = logging.getLogger(__name__)
 
@@ -48,18 +48,18 @@ class Gauges(Collector):
             counts = jobs.count_unfinished(session)
             oldest = jobs.oldest_queued(session)
         by_status = GaugeMetricFamily("clearway_jobs", "Unfinished jobs by state.", labels=("kind", "status"))
-        for kind, status in product(get_args(WorkerKind), UNFINISHED):
+        for kind, status in product(WORKER_KINDS, UNFINISHED):
             by_status.add_metric((kind, status), counts.get((kind, status), 0))
         yield by_status
         age = GaugeMetricFamily("clearway_oldest_queued_seconds", "Age of the oldest queued job; 0 for none.", labels=("kind",))
         now = datetime.now(UTC)
-        for kind in get_args(WorkerKind):
+        for kind in WORKER_KINDS:
             age.add_metric((kind,), max(0.0, (now - oldest.get(kind, now)).total_seconds()))
         yield age
 
     def _workers(self) -> Metric:
         seen = Counter((worker.kind, worker.state) for worker in self._flight.workers())
         gauge = GaugeMetricFamily("clearway_workers", "Workers that showed a sign of life lately.", labels=("kind", "state"))
-        for kind, state in product(get_args(WorkerKind), get_args(WorkerState)):
+        for kind, state in product(WORKER_KINDS, get_args(WorkerState)):
             gauge.add_metric((kind, state), seen[kind, state])
         return gauge

@@ -19,7 +19,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import get_args
 
 from pydantic import ValidationError
 
@@ -34,11 +33,10 @@ from service.store.database import Database
 from service.store.models import Job
 from service.window import Window
 from workers.artifacts import ArtifactError
-from workers.contract import MAX_ATTEMPTS, WorkerKind, rq_job_id
+from workers.contract import MAX_ATTEMPTS, WORKER_KINDS, rq_job_id
 
 logger = logging.getLogger(__name__)
 
-_KINDS: tuple[WorkerKind, ...] = get_args(WorkerKind)
 _STOP_AGAIN_WITHIN = timedelta(hours=1)
 _MAX_MISSING = 500
 """Jobs that Redis lost looked at in one pass, oldest first: a pass stays short, however large the window."""
@@ -105,7 +103,7 @@ class Sweep:
             rung = line.rung_attempts(session)
             if not rung:
                 return []
-            waiting = set[str]().union(*(self._queue.waiting(kind) for kind in _KINDS))
+            waiting = set[str]().union(*(self._queue.waiting(kind) for kind in WORKER_KINDS))
             missing = [job_id for job_id, attempt in rung if rq_job_id(job_id, attempt) not in waiting]
             return [job for job in jobs.get_many(session, missing[:_MAX_MISSING]) if job.status == "queued"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -21,6 +21,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
 
 WorkerKind = Literal["generate", "train"]
+WORKER_KINDS: tuple[WorkerKind, ...] = get_args(WorkerKind)
 GENERATE_QUEUE = "clearway-generate"
 TRAIN_QUEUE = "clearway-train"
 GENERATE_FUNCTION = "workers.tasks.generate"

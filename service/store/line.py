@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 from itertools import product
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from sqlalchemy import CursorResult, func, select, text, update
 from sqlalchemy.orm import Session
@@ -19,9 +19,8 @@ from sqlalchemy.orm import Session
 from service.store.columns import UtcDateTime
 from service.store.models import RUNG, WAITING, ApiKey, Job
 from service.turns import Line
-from workers.contract import WorkerKind
+from workers.contract import WORKER_KINDS, WorkerKind
 
-_KINDS: tuple[WorkerKind, ...] = get_args(WorkerKind)
 _LINES = text(
     f"""
     WITH RECURSIVE line (key_id) AS (
@@ -47,7 +46,7 @@ def queued(session: Session, *, key_id: str | None = None, most: int) -> int:
     """How many are queued, let in or not, of one key or of all. Counts no further than `most`."""
     of_key = () if key_id is None else (Job.key_id == key_id,)
     counted = 0
-    for kind, where in product(_KINDS, (RUNG, WAITING)):
+    for kind, where in product(WORKER_KINDS, (RUNG, WAITING)):
         found = select(Job.kind).where(Job.kind == kind, *of_key, text(where)).order_by(Job.key_id)  # as the indexes are
         counted += session.scalar(select(func.count()).select_from(found.limit(most - counted).subquery())) or 0
     return counted
@@ -85,14 +84,14 @@ def admit(session: Session, job: Job, *, at: datetime) -> bool:
 
 def rung_attempts(session: Session) -> list[tuple[str, int]]:
     """(id, attempt) of what must be in Redis, or with a worker."""
-    found = (session.execute(select(Job.id, Job.attempt).where(Job.kind == kind, text(RUNG))) for kind in _KINDS)
+    found = (session.execute(select(Job.id, Job.attempt).where(Job.kind == kind, text(RUNG))) for kind in WORKER_KINDS)
     return sorted((job_id, attempt) for rows in found for job_id, attempt in rows)
 
 
 def _in_flight(session: Session) -> Counter[tuple[str, WorkerKind]]:
     """How many jobs each key has rung for or running, by kind."""
     counted: Counter[tuple[str, WorkerKind]] = Counter()
-    for kind, where in product(_KINDS, (RUNG, "status = 'running'")):
+    for kind, where in product(WORKER_KINDS, (RUNG, "status = 'running'")):
         statement = select(Job.key_id, func.count()).where(Job.kind == kind, text(where)).group_by(Job.key_id)
         for key_id, count in session.execute(statement):
             counted[key_id, kind] += count
