@@ -65,6 +65,8 @@ def train(
         raise ConfigError(f"gate is for methods that act on a block's output, not for {method}, which acts at {chosen.stage!r}")
     tell = progress or _silent
     identity = encoders.identity(text_encoder, tokenizer)
+    if settings.layer is not None and settings.layer >= identity.layers:
+        raise ConfigError(f"layer must be below {identity.layers}, the number of the encoder's blocks, got {settings.layer}")
     encoder = PromptEncoder(text_encoder, tokenizer, max_length, settings.padding)
     parts = pairs.split(seed)
     with _evaluating(text_encoder):

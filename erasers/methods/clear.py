@@ -18,7 +18,7 @@ from torch import Tensor
 from erasers import depth, masks
 from erasers.activity import chunks
 from erasers.compact import compact, measured_change
-from erasers.errors import ArtefactInvalid, ConfigError
+from erasers.errors import ArtefactInvalid
 from erasers.methods.base import BlockMethod, Edit, Fitted, Tensors, TrainingSet
 from erasers.methods.clear_batches import Batch, Batches
 from erasers.methods.clear_config import ClearConfig
@@ -157,8 +157,6 @@ class Clear(BlockMethod[ClearConfig]):
 
     def fit(self, data: TrainingSet, config: ClearConfig) -> Fitted:
         cache = data.cache
-        if config.layer is not None and config.layer >= cache.layers:
-            raise ConfigError(f"layer must be below {cache.layers}, the number of the encoder's blocks, got {config.layer}")
         if config.normalise:
             normalisation = Normalisation.of(cache, torch.cat([data.positive, data.negative]))
         else:

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from erasers import encoders
 from erasers.encoding import PromptEncoder, mean_by_prompt
-from erasers.errors import ArtefactInvalid, ConfigError
+from erasers.errors import ArtefactInvalid
 from erasers.methods.base import AttentionMethod, Edit, Fitted, Tensors, TrainingSet
 from erasers.methods.config import MethodConfig
+from erasers.methods.steering import along
 from erasers.options import require
 
 Target = Literal["random", "supercategory"]
@@ -59,8 +60,6 @@ class Hirm(AttentionMethod[HirmConfig]):
 
     def fit(self, data: TrainingSet, config: HirmConfig) -> Fitted:
         encoder, layer = data.encoder, config.layer or 0
-        if layer >= data.cache.layers:
-            raise ConfigError(f"layer must be below {data.cache.layers}, the number of the encoder's blocks, got {layer}")
         projection = encoders.attention_projection(encoder.text_encoder, layer)
         names = data.concept.names
         target = _target(encoder, names, config, data.seed)
@@ -93,8 +92,7 @@ class Hirm(AttentionMethod[HirmConfig]):
     def edit(self, tensors: Tensors, parameters: Mapping[str, Any], h: Tensor, x: Tensor) -> Edit:
         """v = -ΔW x. The score is how far h lies along mean(h⁺) - mean(h⁻), beyond the negatives' mean; the method itself
         does not look at it."""
-        unit = tensors["direction"] / tensors["direction"].norm().clamp_min(1e-8)
-        return Edit(v=-(x @ tensors["down"]) @ tensors["up"].T, score=(h - tensors["mean_negative"]) @ unit)
+        return Edit(v=-(x @ tensors["down"]) @ tensors["up"].T, score=along(tensors, h)[1])
 
 
 def _target(encoder: PromptEncoder, names: Sequence[str], config: HirmConfig, seed: int) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from erasers.activity import activity, chunks
-from erasers.errors import ArtefactInvalid, ConfigError
+from erasers.errors import ArtefactInvalid
 from erasers.evaluate.layers import probe_errors
 from erasers.methods.base import BlockMethod, Edit, Fitted, Tensors, TrainingSet
 from erasers.methods.config import MethodConfig
@@ -37,8 +37,6 @@ class Steering(BlockMethod[SteeringConfig]):
 
     def fit(self, data: TrainingSet, config: SteeringConfig) -> Fitted:
         cache = data.cache
-        if config.layer is not None and config.layer >= cache.layers:
-            raise ConfigError(f"layer must be below {cache.layers}, the number of the encoder's blocks, got {config.layer}")
         errors = probe_errors(cache, data.positive, data.negative)
         layer = _most_legible(errors) if config.layer is None else config.layer
         mean_pos, mean_neg = (activity(lambda h: h, cache, layer, rows, "mean") for rows in (data.positive, data.negative))
@@ -68,11 +66,16 @@ class Steering(BlockMethod[SteeringConfig]):
         if parameters["mode"] == "leace":
             reader = tensors["reader"]
             return Edit(v=((h - tensors["mean"]) @ reader)[:, None] * direction, score=(h - tensors["mean_negative"]) @ reader)
-        unit = direction / direction.norm().clamp_min(1e-8)
-        excess = (h - tensors["mean_negative"]) @ unit
+        unit, excess = along(tensors, h)
         if parameters["mode"] == "shift":
             return Edit(v=direction.expand_as(h), score=excess)
         return Edit(v=torch.relu(excess)[:, None] * unit, score=excess)
+
+
+def along(tensors: Tensors, h: Tensor) -> tuple[Tensor, Tensor]:
+    """The unit of mean(h⁺) - mean(h⁻), and how far each h (n, d_model) lies along it beyond the negatives' mean: (n,)."""
+    unit = tensors["direction"] / tensors["direction"].norm().clamp_min(1e-8)
+    return unit, (h - tensors["mean_negative"]) @ unit
 
 
 def _moments(data: TrainingSet, layer: int) -> tuple[Tensor, Tensor]:
