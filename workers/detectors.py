@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from workers.pipelines.base import Frames
 
 Cell = Literal["plain", "synonym", "others"]
 """plain: the concept by its name. synonym: by names that no training saw. others: everything but the concept."""
+CELLS: tuple[Cell, ...] = get_args(Cell)
 
 
 @dataclass(frozen=True)

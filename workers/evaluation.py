@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypedDict
 
 from erasers import Eraser
-from workers.detectors import Cell, Detector, Probe
+from workers.detectors import CELLS, Cell, Detector, Probe
 from workers.pipelines.base import Frames, Shape, Stack, VideoPipeline
 
 BATCH = 4
@@ -40,10 +40,10 @@ class FrameNumbers(TypedDict):
 def measure_frames(
     pipeline: VideoPipeline, eraser: Eraser, detector: Detector, *, n: int, seed: int, tick: Tick = lambda done, total: None
 ) -> FrameNumbers:
-    seeds = [seed * 1000 + index for index in range(n)]
+    seeds = clip_seeds(seed, n)
     total, done = 6 * n, 0
     rates: dict[tuple[Cell, bool], float] = {}
-    for cell in _CELLS:
+    for cell in CELLS:
         probes = detector.probes(cell, n, seed)
         for erased in (False, True):
             stack = Stack((eraser,), (None,)) if erased else Stack()
@@ -67,7 +67,9 @@ def measure_frames(
     )
 
 
-_CELLS: tuple[Cell, ...] = ("plain", "synonym", "others")
+def clip_seeds(seed: int, n: int) -> list[int]:
+    """Of the noise of a cell's clips, in order; the same in every cell."""
+    return [seed * 1000 + index for index in range(n)]
 
 
 def film(

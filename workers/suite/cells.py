@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 ORIGIN = "origin"
 """The variant that erases nothing."""
@@ -24,10 +25,6 @@ class Measured:
     shares: tuple[float, ...]
     """Of frames in which the detector sees what the prompt asks for, clip by clip; the seeds are the same in every cell."""
 
-    @property
-    def key(self) -> tuple[str, str, float, str]:
-        return self.concept, self.variant, self.factor, self.cell
-
 
 class Journal:
     """`cells.jsonl` of a directory. Its first line says what the suite is; another suite is refused."""
@@ -37,26 +34,22 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         self._path = directory / "cells.jsonl"
         if not self._path.exists():
-            self._write([{"suite": suite}])
+            self._write([{"suite": suite}], "w")
         first, *lines = self._path.read_text(encoding="utf-8").splitlines()
         if json.loads(first) != {"suite": suite}:
             raise ValueError(f"{self._path} is of another suite, {first}; give another directory, or the same options")
         self.measured = [_parse(line) for line in lines if _whole(line)]
         if len(self.measured) < len(lines):  # the last line was being written when the power went
-            self._path.write_text(first + "\n" + "".join(_line(one) for one in self.measured), encoding="utf-8")
+            self._write([{"suite": suite}, *map(asdict, self.measured)], "w")
 
     def add(self, measured: Iterable[Measured]) -> None:
         measured = list(measured)
-        self._write(asdict(one) for one in measured)
+        self._write(map(asdict, measured), "a")
         self.measured += measured
 
-    def _write(self, rows: Iterable[dict[str, object]]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
+    def _write(self, rows: Iterable[dict[str, object]], mode: Literal["w", "a"]) -> None:
+        with self._path.open(mode, encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
-
-
-def _line(measured: Measured) -> str:
-    return json.dumps(asdict(measured)) + "\n"
 
 
 def _parse(line: str) -> Measured:

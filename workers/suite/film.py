@@ -9,17 +9,16 @@ from pathlib import Path
 import torch
 
 import erasers
+from erasers.artefact import CONFIG_FILE
 from workers.contract import TrainingTask
-from workers.detectors import Cell, detector_for
-from workers.evaluation import shares
+from workers.detectors import CELLS, Cell, detector_for
+from workers.evaluation import clip_seeds, shares
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
 from workers.suite.cells import ORIGIN, Measured
 from workers.suite.variants import VARIANTS
 from workers.training import train_eraser
-
-CELLS: tuple[Cell, ...] = ("plain", "synonym", "others")
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Studio:
     def _eraser(self, job: Job) -> erasers.Eraser:
         """Trained once, kept in the suite's directory."""
         directory = self._directory / "erasers" / job.variant / job.concept.replace(" ", "_")
-        if (directory / "config.json").exists():
+        if (directory / CONFIG_FILE).exists():
             return erasers.load(directory)
         variant = VARIANTS[job.variant]
         task = TrainingTask(
@@ -77,8 +76,7 @@ class Studio:
         if detector is None:
             raise ValueError(f"no detector sees {job.concept!r} in frames of {self._pipeline.card().id}")
         probes = detector.probes(cell, self._clips, self._seed)
-        seeds = [self._seed * 1000 + index for index in range(self._clips)]
-        seen = shares(self._pipeline, stack, detector, probes, seeds, tick=lambda: None)
+        seen = shares(self._pipeline, stack, detector, probes, clip_seeds(self._seed, self._clips), tick=lambda: None)
         return Measured(job.concept, job.variant, factor, strength, cell, tuple(round(share, 4) for share in seen))
 
 

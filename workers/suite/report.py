@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.detectors import CELLS
 from workers.suite.cells import ORIGIN, Measured
 
 RESAMPLES = 2000
@@ -48,8 +49,8 @@ def points(measured: Iterable[Measured]) -> list[Point]:
     concepts = set(origin.get("plain", {}))
     found = []
     for (variant, factor), cells in shares.items():
-        if all(set(cells[cell]) == set(origin.get(cell, {})) == concepts for cell in ("plain", "synonym", "others")):
-            erased, synonym, kept = (_ratio(cells[cell], origin[cell]) for cell in ("plain", "synonym", "others"))
+        if all(set(cells[cell]) == set(origin.get(cell, {})) == concepts for cell in CELLS):
+            erased, synonym, kept = (_ratio(cells[cell], origin[cell]) for cell in CELLS)
             found.append(Point(variant, factor, erased, synonym, kept))
     return found
 
@@ -79,7 +80,7 @@ def best_within(found: Sequence[Point], variant: str, kept: float = KEPT) -> Poi
 
 def as_json(suite: dict[str, object], measured: Sequence[Measured]) -> dict[str, Any]:
     found = points(measured)
-    origin = {one.cell: {} for one in measured}  # type: dict[str, dict[str, float]]
+    origin: dict[str, dict[str, float]] = {one.cell: {} for one in measured}
     for one in measured:
         if one.variant == ORIGIN:
             origin[one.cell][one.concept] = round(float(np.mean(one.shares)), 4)
@@ -108,8 +109,7 @@ def markdown(suite: dict[str, object], measured: Sequence[Measured]) -> str:
         )
         lines.append("| " + " | ".join([variant, *cells, trade]) + " |")
     means = {
-        cell: np.mean([np.mean(one.shares) for one in measured if one.variant == ORIGIN and one.cell == cell])
-        for cell in ("plain", "synonym", "others")
+        cell: np.mean([np.mean(one.shares) for one in measured if one.variant == ORIGIN and one.cell == cell]) for cell in CELLS
     }
     head = ", ".join(f"{name} {value}" for name, value in suite.items())
     origin = ", ".join(f"{cell} {mean:.1%}" for cell, mean in means.items())
