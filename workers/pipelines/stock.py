@@ -54,17 +54,16 @@ class StockPipeline(ABC):
 
     def encode(self, prompt: str, negative_prompt: str, stack: Stack) -> Conditioning:
         self._check_length("prompt", prompt)
-        self._check_length("negative prompt", negative_prompt)
         if stack.erasers:
             with erasers.attach(
                 self.text_encoder, stack.erasers, strengths=stack.strengths, fingerprint=self.fingerprint
             ) as handle:
                 prompt_embeds = self._embed(prompt)
             negative_prompt = handle.negative_prompt(negative_prompt)
-            self._check_length("negative prompt", negative_prompt)
             uses = tuple(handle.uses)
         else:
             prompt_embeds, uses = self._embed(prompt), ()
+        self._check_length("negative prompt", negative_prompt)
         return Conditioning(prompt_embeds=prompt_embeds, negative_prompt_embeds=self._embed(negative_prompt), uses=uses)
 
     @torch.no_grad()
