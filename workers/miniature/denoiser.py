@@ -17,7 +17,7 @@ import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,13 @@ from workers.miniature.journal import Journal
 from workers.miniature.muon import Muon
 from workers.miniature.text import encode, training_caption
 from workers.miniature.vae import CHANNELS, PatchPCA, to_pixels
-from workers.miniature.world import NUM_FRAMES, Frames, random_scene, render
+from workers.miniature.world import NUM_FRAMES, Frames, Scene, random_scene, render
 
 SAVE_EVERY = 200  # steps
 MIN_SIGMA = 0.1  # the weight 1/σ² stops growing here
 FLOW_SHIFT = 8.0
+SLOW = ("french horn", "church", "cassette player", "springer dog", "tench", "balloon", "guitar", "zorblax")  # learned last
+SLOW_SHARE = 1 / 3  # of the clips with subjects that show one of them whatever was drawn
 
 
 def build() -> WanTransformer3DModel:
@@ -97,13 +99,20 @@ class Clips(IterableDataset[tuple[list[str], Frames]]):
             texts, clips = [], []
             thirds = self._curriculum.thirds(step)
             for _ in range(3 * self._batch if thirds else self._batch):
-                scene = random_scene(rng, plain=rng.random() < self._curriculum.plain_share(step))
+                scene = self._scene(rng, step)
                 first = rng.randrange(0, NUM_FRAMES, 3)
                 indices = range(first, first + 3) if thirds else range(NUM_FRAMES)
                 clips.append(render(scene, rng.getrandbits(32), indices=indices))
                 texts.append("" if rng.random() < 0.1 else training_caption(scene, rng))
             yield texts, np.stack(clips)
             step += 1
+
+    def _scene(self, rng: random.Random, step: int) -> Scene:
+        scene = random_scene(rng, plain=rng.random() < self._curriculum.plain_share(step))
+        slow = rng.choice(SLOW)
+        if not scene.subjects or slow in scene.subjects or rng.random() >= SLOW_SHARE:
+            return scene
+        return replace(scene, subjects=(slow, *scene.subjects[1:]))
 
 
 def noise_levels(count: int, generator: torch.Generator) -> Tensor:
