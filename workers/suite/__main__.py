@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 from collections import defaultdict
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -60,10 +60,16 @@ def main() -> None:
         Progress() as progress,
     ):
         bar = progress.add_task("erasers filmed", total=len(jobs))
-        for measured in pool.map(film, jobs):
-            journal.add(measured)
-            progress.advance(bar)
+        try:
+            for filmed in as_completed([pool.submit(film, job) for job in jobs]):
+                journal.add(filmed.result())
+                progress.advance(bar)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # what is kept is kept; the rest would run for hours
+            raise
+    order = [ORIGIN, *VARIANTS]
     wanted = [one for one in journal.measured if one.concept in options.concepts]
+    wanted.sort(key=lambda one: (order.index(one.variant), one.factor))  # as they are listed, not as they were done
     (options.out / "report.json").write_text(json.dumps(as_json(suite, wanted), indent=1) + "\n", encoding="utf-8")
     (options.out / "report.md").write_text(markdown(suite, wanted) + "\n", encoding="utf-8")
     draw(points(wanted)).save(options.out / "curve.png", optimize=True)
