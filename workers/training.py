@@ -27,7 +27,7 @@ from workers.evaluation import measure_frames
 from workers.pipelines.base import VideoPipeline
 from workers.records import utc_now
 from workers.resident import Resident
-from workers.training_pairs import chat_of, material_for
+from workers.training_pairs import Material, chat_of, material_for
 
 OnProgress = Callable[[str, int, int, dict[str, Any]], None]
 """(stage, step, total, info), as the library reports it. What it raises ends the training."""
@@ -86,8 +86,12 @@ def train_eraser(
     evaluation_clips: int,
     checkpoint_dir: Path | None = None,
     chat: ChatPairs | None = None,
+    material: Material | None = None,
 ) -> erasers.Eraser:
-    """Train and evaluate. The numbers are in the artefact, and so under its digest; nothing in it depends on the clock."""
+    """Train and evaluate, on `material` or what `material_for` makes of the task.
+
+    The numbers are in the artefact, and so under its digest; nothing in it depends on the clock.
+    """
     card = pipeline.card()
     if task.model != card.id:
         raise ModelUnavailable(f"the training is for the model {task.model!r}; this trainer holds {card.id!r}")
@@ -95,7 +99,7 @@ def train_eraser(
         raise InvalidRequest(
             f"config.padding is {task.config['padding']!r}, but {card.id} is served {pipeline.padding!r}: leave it out"
         )
-    material = material_for(task, chat=chat, directory=checkpoint_dir)
+    material = material or material_for(task, chat=chat, directory=checkpoint_dir)
     eraser = erasers.train(
         pipeline.text_encoder,
         pipeline.tokenizer,

@@ -114,6 +114,8 @@ class Search:
 
     def _depth_loss(self, x: Tensor, layer: int) -> Tensor:
         f = self.sae.encode(x)
+        if self.config.alpha_loss == "sae_only":
+            return self._sae_loss(x, f)
         loss = masks.separation(f, self._m_spec(*self.f_mean[:, layer]))  # Eq. 6
         return loss + self._sae_loss(x, f) if self.config.alpha_loss == "con_sae" else loss
 

@@ -80,10 +80,11 @@ def test_the_sae_reconstructs_and_the_mask_takes_the_concept_only() -> None:
     assert edit.v[with_concept].norm(dim=1).mean() > 5 * edit.v[without].norm(dim=1).mean()
 
 
-def test_without_normalisation_scale_rules_the_search() -> None:
+@pytest.mark.parametrize("alpha_loss", ["con_sae", "sae_only"])
+def test_without_normalisation_scale_rules_the_search(alpha_loss: str) -> None:
     """The negative control for `normalise`: on a growing residual stream the reconstruction term picks the smallest block."""
     data = planted(3, scale_of_layer=3.0)
-    assert Clear().fit(data, config(alpha_loss="con_sae", normalise=False)).layer == 0
+    assert Clear().fit(data, config(alpha_loss=alpha_loss, normalise=False)).layer == 0
     assert Clear().fit(data, config(normalise=True)).layer == 3
 
 

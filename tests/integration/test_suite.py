@@ -9,8 +9,12 @@ from pathlib import Path
 
 
 def suite(directory: Path) -> None:
-    options = ["--out", str(directory), "--concepts", "parachute", "--variants", "project", "negprompt", "--clips", "4"]
-    subprocess.run([sys.executable, "-m", "workers.suite", *options], check=True, capture_output=True, text=True, timeout=280)
+    chosen = ["--concepts", "parachute", "church", "--variants", "project", "negprompt", "project-stack-2"]
+    run("workers.suite", "--out", str(directory), *chosen, "--clips", "4")
+
+
+def run(module: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", module, *arguments], check=True, capture_output=True, text=True, timeout=280)
 
 
 def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
@@ -23,6 +27,13 @@ def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
     assert ("negprompt", 1.0) in by_variant
     assert (tmp_path / "report.md").read_text().count("|") > 10
     assert (tmp_path / "curve.png").stat().st_size > 1000
+    both = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().splitlines()[1:] if "project-stack-2" in line]
+    assert all(sum(row["shares"]) / 4 < 0.5 for row in both if row["cell"] == "plain"), "both go"
+    run("workers.suite.results", "--suite", str(tmp_path), "--out", str(tmp_path / "out"))
+    page = (tmp_path / "out" / "RESULTS.md").read_text()
+    assert "## Tables 15 and 19" not in page, "CLEAR was not filmed"
+    assert "| negprompt |" in page
+    assert (tmp_path / "out" / "results" / "curve.png").stat().st_size > 1000
     cells = (tmp_path / "cells.jsonl").read_bytes()
     suite(tmp_path)
     assert (tmp_path / "cells.jsonl").read_bytes() == cells, "nothing was filmed twice"

@@ -13,13 +13,14 @@ from erasers.options import from_mapping
 from workers.suite.cells import ORIGIN, Journal, Measured
 from workers.suite.curve import draw
 from workers.suite.report import as_json, best_within, markdown, own, points
+from workers.suite.tables import Rates, Search, tables
 from workers.suite.variants import DEFAULT, VARIANTS
 
 SUITE: dict[str, object] = {"model": "miniature", "clips": 4, "seed": 1}
 
 
-def cell(variant: str, factor: float, name: str, *shares: float, concept: str = "church") -> Measured:
-    return Measured(concept, variant, factor, factor * 2, name, shares)
+def cell(variant: str, factor: float, name: str, *shares: float | None, concept: str = "church") -> Measured:
+    return Measured(concept, variant, factor, factor * 2, name, shares, unchanged=0.25)
 
 
 def three(variant: str, factor: float, plain: float, synonym: float, others: float, concept: str = "church") -> list[Measured]:
@@ -83,6 +84,18 @@ def test_a_variant_that_was_not_filmed_for_every_concept_is_left_out() -> None:
     assert [(point.variant, point.factor) for point in points(measured)] == [("clear", 1.0)]
 
 
+def test_a_clip_that_asks_for_what_another_eraser_takes_out_counts_on_neither_side() -> None:
+    measured = [
+        *three(ORIGIN, 0.0, 0.8, 0.5, 1.0)[:2],
+        cell(ORIGIN, 0.0, "others", 0.4, 0.8, 0.8, 0.8),
+        *three("clear-stack-2", 1.0, 0.0, 0.0, 1.0)[:2],
+        cell("clear-stack-2", 1.0, "others", None, 0.8, 0.4, 0.4),
+    ]
+    (point,) = points(measured)
+    assert point.kept.value == pytest.approx(2 / 3, abs=1e-4)
+    assert Rates(measured).kept("clear-stack-2", ["church"]) == pytest.approx(2 / 3)
+
+
 def test_the_trade_off_is_read_where_others_are_kept() -> None:
     found = points(MEASURED)
     best = best_within(found, "clear")
@@ -109,6 +122,41 @@ def test_the_curve_has_a_colour_for_every_variant() -> None:
     colours = {colour for count, colour in image.getcolors(1 << 16) or () if count > 20}
     assert len(colours) >= 4
     assert draw([]).size == image.size
+
+
+def test_tables_stand_under_the_papers_numbers_and_only_with_measurements() -> None:
+    text = tables([*MEASURED, *three("clear-stack-2", 1.0, 0.1, 0.2, 0.9)], [])
+    assert [line for line in text.splitlines() if line.startswith("##")] == [
+        "## Table 1: objects",
+        "## Tables 6 and 17: strength",
+        "## Table 9: evasive prompts",
+        "## Tables 15 and 19: several concepts at once",
+    ]
+    assert "| origin | 80.0% | 80.0% |  |" in text
+    assert "| clear | 0.5 | 40.0% | 25.0% | 100.0% |" in text
+    assert "| clear-stack-2 | 10.0% | 20.0% | 90.0% | 25.0% |" in text
+    assert tables([], []) == ""
+
+
+def test_the_search_is_set_against_the_best_block_of_all() -> None:
+    blocks = [one for layer in range(8) for one in three(f"clear-block-{layer}", 1.0, 0.1 * abs(layer - 3), 0.3, 1.0)]
+    measured = [*MEASURED, *blocks, *three("clear-reconstruction", 1.0, 0.5, 0.5, 1.0)]
+    searches = [
+        Search("church", variant, layer, (0.5, 0.25), (0.9, 0.1))
+        for variant, layer in (("clear", 1), ("clear-reconstruction", 0), ("clear-block-3", 3))
+    ]
+    text = tables(measured, searches)
+    assert "| church | manual | 3 | 0.0% | 30.0% | 100.0% |" in text
+    assert "| church | w/o L_con | 0 | 50.0% | 50.0% | 100.0% |" in text
+    assert "| church | w/ L_con | 1 | 0.0% | 0.0% | 96.0% |" in text
+    assert "| probe error | 50.0% | 25.0% |" in text
+    assert "| chosen for | 0 | 1 |" in text
+
+
+def test_variants_that_differ_in_their_company_alone_share_their_erasers() -> None:
+    assert VARIANTS["clear-stack-5"].trained_as == "clear"
+    assert VARIANTS["clear-block-6-stack-2"].trained_as == "clear-block-6"
+    assert VARIANTS["clear-pairs-50"].trained_as == "clear-pairs-50"
 
 
 def test_every_variant_is_a_recipe_of_its_method() -> None:

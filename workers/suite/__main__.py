@@ -49,10 +49,11 @@ def main() -> None:
     done: dict[tuple[str, str], set[tuple[float, str]]] = defaultdict(set)
     for one in journal.measured:
         done[one.concept, one.variant].add((one.factor, one.cell))
+    names: list[str] = options.concepts
     jobs = [
-        Job(concept, variant, frozenset(done[concept, variant]))
+        Job(concept, variant, (*names[place + 1 :], *names[:place]), frozenset(done[concept, variant]))
         for variant in (ORIGIN, *options.variants)
-        for concept in options.concepts
+        for place, concept in enumerate(names)
     ]
     arguments = ("miniature", options.out, options.clips, options.seed, options.training_seed)
     with (

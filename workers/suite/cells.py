@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+FILE = "cells.jsonl"
 ORIGIN = "origin"
 """The variant that erases nothing."""
 
@@ -22,8 +23,17 @@ class Measured:
     """Times the eraser's own strength; 0 for the origin."""
     strength: float
     cell: str
-    shares: tuple[float, ...]
-    """Of frames in which the detector sees what the prompt asks for, clip by clip; the seeds are the same in every cell."""
+    shares: tuple[float | None, ...]
+    """Of frames in which the detector sees what the prompt asks for, clip by clip; the seeds are the same in every cell. None
+    where the prompt asks for a concept that another eraser of the stack takes out."""
+    unchanged: float
+    """The share of prompts whose embeddings are the origin's, bit for bit."""
+
+    @property
+    def rate(self) -> float:
+        """The mean over the clips that count."""
+        counted = [share for share in self.shares if share is not None]
+        return sum(counted) / len(counted) if counted else 0.0
 
 
 class Journal:
@@ -32,14 +42,13 @@ class Journal:
     def __init__(self, directory: Path, suite: dict[str, object]) -> None:
         """Raises ValueError for a directory that holds another suite."""
         directory.mkdir(parents=True, exist_ok=True)
-        self._path = directory / "cells.jsonl"
+        self._path = directory / FILE
         if not self._path.exists():
             self._write([{"suite": suite}], "w")
-        first, *lines = self._path.read_text(encoding="utf-8").splitlines()
-        if json.loads(first) != {"suite": suite}:
-            raise ValueError(f"{self._path} is of another suite, {first}; give another directory, or the same options")
-        self.measured = [_parse(line) for line in lines if _whole(line)]
-        if len(self.measured) < len(lines):  # the last line was being written when the power went
+        found, self.measured = read(directory)
+        if found != suite:
+            raise ValueError(f"{self._path} is of another suite, {found}; give another directory, or the same options")
+        if not self._path.read_bytes().endswith(b"\n"):  # the last line was being written when the power went
             self._write([{"suite": suite}, *map(asdict, self.measured)], "w")
 
     def add(self, measured: Iterable[Measured]) -> None:
@@ -50,6 +59,12 @@ class Journal:
     def _write(self, rows: Iterable[dict[str, object]], mode: Literal["w", "a"]) -> None:
         with self._path.open(mode, encoding="utf-8") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def read(directory: Path) -> tuple[dict[str, object], list[Measured]]:
+    """What the suite is, and what it has measured so far; half a line at the end does not count."""
+    first, *lines = (directory / FILE).read_text(encoding="utf-8").splitlines()
+    return json.loads(first)["suite"], [_parse(line) for line in lines if _whole(line)]
 
 
 def _parse(line: str) -> Measured:

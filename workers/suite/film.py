@@ -1,30 +1,34 @@
-"""One eraser trained and filmed at every strength; what a process of the suite does."""
+"""One concept's eraser, alone or with those of others, trained and filmed at every strength: what a process of the suite does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 import erasers
 from erasers.artefact import CONFIG_FILE
+from erasers.pairs import Pairs
 from workers.contract import TrainingTask
-from workers.detectors import CELLS, Cell, detector_for
+from workers.detectors import CELLS, Cell, Probe, detector_for
 from workers.evaluation import clip_seeds, shares
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
 from workers.suite.cells import ORIGIN, Measured
-from workers.suite.variants import VARIANTS
+from workers.suite.variants import VARIANTS, Variant
 from workers.training import train_eraser
+from workers.training_pairs import material_for
 
 
 @dataclass(frozen=True)
 class Job:
     concept: str
     variant: str
+    others: tuple[str, ...]
+    """Concepts that a stack of several goes on to, in order."""
     done: frozenset[tuple[float, str]]
     """(factor, cell) that need not be filmed again."""
 
@@ -40,44 +44,67 @@ class Studio:
     def _origin(self, job: Job) -> Iterator[Measured]:
         for cell in CELLS:
             if (0.0, cell) not in job.done:
-                yield self._measure(job, cell, 0.0, 0.0, Stack())
+                yield self._measure(job, cell, 0.0, Stack(), ())
 
     def _erased(self, job: Job) -> Iterator[Measured]:
-        missing = [(factor, cell) for factor in VARIANTS[job.variant].factors for cell in CELLS if (factor, cell) not in job.done]
+        variant = VARIANTS[job.variant]
+        missing = [(factor, cell) for factor in variant.factors for cell in CELLS if (factor, cell) not in job.done]
         if not missing:
             return
-        eraser = self._eraser(job)
+        concepts = (job.concept, *job.others[: variant.beside])
+        if len(concepts) <= variant.beside:
+            raise ValueError(f"{variant.name} takes {variant.beside + 1} concepts; the suite has {len(job.others) + 1}")
+        stack = tuple(self._eraser(concept, variant) for concept in concepts)
         for factor, cell in missing:
-            strength = factor * eraser.strength
-            yield self._measure(job, cell, factor, strength, Stack((eraser,), (strength,)))
+            strengths = tuple(factor * eraser.strength for eraser in stack)
+            yield self._measure(job, cell, factor, Stack(stack, strengths), concepts)
 
-    def _eraser(self, job: Job) -> erasers.Eraser:
-        """Trained once, kept in the suite's directory."""
-        directory = self._directory / "erasers" / job.variant / job.concept.replace(" ", "_")
+    def _eraser(self, concept: str, variant: Variant) -> erasers.Eraser:
+        """Trained once, kept in the suite's directory. Two processes that train the same one write the same bytes."""
+        directory = self._directory / "erasers" / variant.trained_as / concept.replace(" ", "_")
         if (directory / CONFIG_FILE).exists():
             return erasers.load(directory)
-        variant = VARIANTS[job.variant]
         task = TrainingTask(
             id="suite",
             attempt=1,
             model=self._pipeline.card().id,
-            concept=job.concept,
+            concept=concept,
             version=1,
             method=variant.method,
             config=dict(variant.config),
             seed=self._training_seed,
         )
-        eraser = train_eraser(self._pipeline, task, on_progress=lambda *_: None, evaluation_clips=0)
+        material = material_for(task)
+        if variant.pairs is not None:
+            few = (side[: variant.pairs] for side in (material.pairs.positive, material.pairs.negative))
+            material = replace(material, pairs=Pairs(material.pairs.concept, *few))
+        eraser = train_eraser(self._pipeline, task, on_progress=lambda *_: None, evaluation_clips=0, material=material)
         eraser.save(directory)
         return eraser
 
-    def _measure(self, job: Job, cell: Cell, factor: float, strength: float, stack: Stack) -> Measured:
+    def _measure(self, job: Job, cell: Cell, factor: float, stack: Stack, erased: tuple[str, ...]) -> Measured:
         detector = detector_for(self._pipeline.card().id, job.concept)
         if detector is None:
             raise ValueError(f"no detector sees {job.concept!r} in frames of {self._pipeline.card().id}")
-        probes = detector.probes(cell, self._clips, self._seed)
-        seen = shares(self._pipeline, stack, detector, probes, clip_seeds(self._seed, self._clips), tick=lambda: None)
-        return Measured(job.concept, job.variant, factor, strength, cell, tuple(round(share, 4) for share in seen))
+        clips = list(zip(detector.probes(cell, self._clips, self._seed), clip_seeds(self._seed, self._clips), strict=True))
+        if cell == "others":
+            clips = [(probe, seed) for probe, seed in clips if probe.shows not in erased]
+        probes, seeds = [probe for probe, _ in clips], [seed for _, seed in clips]
+        seen = dict(zip(seeds, shares(self._pipeline, stack, detector, probes, seeds, tick=lambda: None), strict=True))
+        shown = tuple(round(seen[seed], 4) if seed in seen else None for seed in clip_seeds(self._seed, self._clips))
+        strength = stack.erasers[0].strength * factor if stack.erasers else 0.0
+        return Measured(job.concept, job.variant, factor, strength, cell, shown, self._unchanged(probes, stack))
+
+    def _unchanged(self, probes: Sequence[Probe], stack: Stack) -> float:
+        """The share of prompts whose embeddings, and those of the negative prompt, are the origin's, bit for bit."""
+        same = []
+        for probe in probes:
+            erased, origin = (self._pipeline.encode(probe.prompt, "", one) for one in (stack, Stack()))
+            same.append(
+                torch.equal(erased.prompt_embeds, origin.prompt_embeds)
+                and torch.equal(erased.negative_prompt_embeds, origin.negative_prompt_embeds)
+            )
+        return round(sum(same) / max(1, len(same)), 4)
 
 
 _studio: Studio | None = None

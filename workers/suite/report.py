@@ -44,7 +44,7 @@ def points(measured: Iterable[Measured]) -> list[Point]:
     """Of every variant and factor that was filmed for every concept, in the order of the measurements."""
     shares: dict[tuple[str, float], dict[str, dict[str, Shares]]] = defaultdict(lambda: defaultdict(dict))
     for one in measured:
-        shares[one.variant, one.factor][one.cell][one.concept] = np.array(one.shares)
+        shares[one.variant, one.factor][one.cell][one.concept] = np.array(one.shares, np.float64)  # None becomes nan
     origin = shares.pop((ORIGIN, 0.0), {})
     concepts = set(origin.get("plain", {}))
     found = []
@@ -56,15 +56,16 @@ def points(measured: Iterable[Measured]) -> list[Point]:
 
 
 def _ratio(shares: dict[str, Shares], origin: dict[str, Shares]) -> Ratio:
-    """Clips are drawn anew within each concept, the same ones on both sides."""
+    """Clips are drawn anew within each concept, the same ones on both sides; those that count on one side only are left out."""
     concepts = sorted(shares)
     above, below = (np.stack([side[concept] for concept in concepts]) for side in (shares, origin))
+    below = np.where(np.isnan(above), np.nan, below)
     generator = np.random.default_rng(0)
     drawn = generator.integers(0, above.shape[1], (RESAMPLES, *above.shape))
     rows = np.arange(len(concepts))[:, None]
-    means = [side[rows, drawn].mean((1, 2)) for side in (above, below)]
-    low, high = np.quantile(means[0] / np.maximum(means[1], 1e-9), (0.025, 0.975))
-    value = float(above.mean() / max(float(below.mean()), 1e-9))
+    sums = [np.nansum(side[rows, drawn], (1, 2)) for side in (above, below)]  # as many count on either side
+    low, high = np.quantile(sums[0] / np.maximum(sums[1], 1e-9), (0.025, 0.975))
+    value = float(np.nansum(above) / max(float(np.nansum(below)), 1e-9))
     return Ratio(round(value, 4), round(float(low), 4), round(float(high), 4))
 
 
@@ -83,7 +84,7 @@ def as_json(suite: dict[str, object], measured: Sequence[Measured]) -> dict[str,
     origin: dict[str, dict[str, float]] = {one.cell: {} for one in measured}
     for one in measured:
         if one.variant == ORIGIN:
-            origin[one.cell][one.concept] = round(float(np.mean(one.shares)), 4)
+            origin[one.cell][one.concept] = round(one.rate, 4)
     rows = [
         {"variant": point.variant, "factor": point.factor}
         | {name: vars(getattr(point, name)) for name in ("erased", "synonym", "kept")}
@@ -108,9 +109,7 @@ def markdown(suite: dict[str, object], measured: Sequence[Measured]) -> str:
             else f"{best.factor:g}: {best.erased.value:.1%}, {best.synonym.value:.1%}, {best.kept.value:.1%}"
         )
         lines.append("| " + " | ".join([variant, *cells, trade]) + " |")
-    means = {
-        cell: np.mean([np.mean(one.shares) for one in measured if one.variant == ORIGIN and one.cell == cell]) for cell in CELLS
-    }
+    means = {cell: np.mean([one.rate for one in measured if one.variant == ORIGIN and one.cell == cell]) for cell in CELLS}
     head = ", ".join(f"{name} {value}" for name, value in suite.items())
     origin = ", ".join(f"{cell} {mean:.1%}" for cell, mean in means.items())
     return (

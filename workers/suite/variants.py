@@ -1,10 +1,12 @@
-"""What is compared: methods, their modes, and the strengths at which each is filmed."""
+"""What is compared: methods, their modes, ablations, several erasers at once, and the strengths at which each is filmed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from erasers.methods.clear_config import ClearConfig
 
 FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
 """Times an eraser's own strength: the points of its trade-off curve. A single point flatters."""
@@ -16,7 +18,22 @@ class Variant:
     method: str
     config: Mapping[str, Any] = field(default_factory=dict)
     factors: tuple[float, ...] = FACTORS
+    pairs: int | None = None
+    """Prompt pairs to train on; None: as many as a training gets here."""
+    beside: int = 0
+    """How many erasers of other concepts act in the same stack."""
 
+    @property
+    def trained_as(self) -> str:
+        """The first variant that trains the same erasers."""
+        return next(
+            other.name
+            for other in VARIANTS.values()
+            if (other.method, other.config, other.pairs) == (self.method, self.config, self.pairs)
+        )
+
+
+PAPER = asdict(ClearConfig.paper())
 
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
@@ -33,6 +50,13 @@ VARIANTS: dict[str, Variant] = {
         Variant("safree", "safree", {}, (0.5, 1.0)),
         Variant("safree-reference", "safree", {"reference": True}, (0.5, 1.0)),
         Variant("negprompt", "negprompt", {}, (1.0,)),
+        Variant("clear-paper", "clear", PAPER),
+        Variant("clear-reconstruction", "clear", {"alpha_loss": "sae_only"}, (1.0,)),
+        *(Variant(f"clear-block-{layer}", "clear", {"layer": layer}, (1.0,)) for layer in range(8)),
+        *(Variant(f"clear-pairs-{pairs}", "clear", {}, (1.0,), pairs=pairs) for pairs in (50, 100, 200)),
+        *(Variant(f"clear-stack-{size}", "clear", {}, (1.0,), beside=size - 1) for size in (2, 3, 5)),
+        *(Variant(f"clear-block-6-stack-{size}", "clear", {"layer": 6}, (1.0,), beside=size - 1) for size in (2, 3, 5)),
+        *(Variant(f"project-stack-{size}", "steering", {"mode": "project"}, (1.0,), beside=size - 1) for size in (2, 5)),
     )
 }
 DEFAULT = ("clear", "project", "shift", "leace", "hirm", "hirm-s", "safree", "negprompt")
