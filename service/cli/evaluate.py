@@ -38,6 +38,7 @@ def evaluate(
         if erase or prompts:
             raise typer.BadParameter("--suite chooses erasers and prompts itself: leave --erase and --prompts out")
         command = [sys.executable, "-m", "workers.suite", "--out", str(out), "--clips", str(_SUITE_CLIPS[suite])]
+        command += ["--ablations"] if suite == "full" else []
         raise typer.Exit(subprocess.run(command, check=False).returncode)
     if not erase or prompts is None:
         raise typer.BadParameter("give --erase and --prompts, or --suite")

@@ -26,6 +26,7 @@ def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
     assert by_variant["project", 2.0]["erased"]["value"] <= by_variant["project", 0.5]["erased"]["value"]
     assert ("negprompt", 1.0) in by_variant
     assert (tmp_path / "report.md").read_text().count("|") > 10
+    assert "](curve.png)" in (tmp_path / "report.md").read_text()
     assert (tmp_path / "curve.png").stat().st_size > 1000
     both = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().splitlines()[1:] if "project-stack-2" in line]
     assert all(sum(row["shares"]) / 4 < 0.5 for row in both if row["cell"] == "plain"), "both go"
@@ -33,6 +34,7 @@ def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
     page = (tmp_path / "out" / "RESULTS.md").read_text()
     assert "## Tables 15 and 19" not in page, "CLEAR was not filmed"
     assert "| negprompt |" in page
+    assert "](results/curve.png)" in page
     assert (tmp_path / "out" / "results" / "curve.png").stat().st_size > 1000
     cells = (tmp_path / "cells.jsonl").read_bytes()
     suite(tmp_path)

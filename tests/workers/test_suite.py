@@ -12,6 +12,7 @@ from erasers import methods
 from erasers.options import from_mapping
 from workers.suite.cells import ORIGIN, Journal, Measured
 from workers.suite.curve import draw
+from workers.suite.film import company
 from workers.suite.report import as_json, best_within, markdown, own, points
 from workers.suite.tables import Rates, Search, tables
 from workers.suite.variants import DEFAULT, VARIANTS
@@ -157,6 +158,12 @@ def test_variants_that_differ_in_their_company_alone_share_their_erasers() -> No
     assert VARIANTS["clear-stack-5"].trained_as == "clear"
     assert VARIANTS["clear-block-6-stack-2"].trained_as == "clear-block-6"
     assert VARIANTS["clear-pairs-50"].trained_as == "clear-pairs-50"
+
+
+def test_a_stack_is_the_concept_and_those_that_follow_it() -> None:
+    assert company("gas pump", 2) == ("gas pump", "golf ball", "parachute")
+    assert company("tench", 1) == ("tench", "cassette player")
+    assert company("sepia film", 1) == ("sepia film", "cassette player")
 
 
 def test_every_variant_is_a_recipe_of_its_method() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,9 +13,8 @@ from rich.progress import Progress
 
 from workers.miniature.vocabulary import CONCEPTS, PAPER_TEN
 from workers.suite.cells import ORIGIN, Journal
-from workers.suite.curve import draw
 from workers.suite.film import Job, film, open_studio
-from workers.suite.report import as_json, markdown, points
+from workers.suite.results import write
 from workers.suite.variants import DEFAULT, VARIANTS
 
 
@@ -24,7 +22,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.suite", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="a directory; a suite that was stopped goes on there")
     parser.add_argument("--concepts", nargs="+", choices=list(CONCEPTS), default=list(PAPER_TEN), metavar="CONCEPT")
-    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(DEFAULT), metavar="VARIANT")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(DEFAULT), metavar="VARIANT")
+    which.add_argument("--ablations", action="store_const", dest="variants", const=list(VARIANTS), help="everything there is")
     parser.add_argument("--clips", type=int, default=30, help="in each cell")
     parser.add_argument("--seed", type=int, default=1, help="of prompts and noise")
     parser.add_argument(
@@ -49,11 +49,10 @@ def main() -> None:
     done: dict[tuple[str, str], set[tuple[float, str]]] = defaultdict(set)
     for one in journal.measured:
         done[one.concept, one.variant].add((one.factor, one.cell))
-    names: list[str] = options.concepts
     jobs = [
-        Job(concept, variant, (*names[place + 1 :], *names[:place]), frozenset(done[concept, variant]))
+        Job(concept, variant, frozenset(done[concept, variant]))
         for variant in (ORIGIN, *options.variants)
-        for place, concept in enumerate(names)
+        for concept in options.concepts
     ]
     arguments = ("miniature", options.out, options.clips, options.seed, options.training_seed)
     with (
@@ -68,12 +67,7 @@ def main() -> None:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # what is kept is kept; the rest would run for hours
             raise
-    order = [ORIGIN, *VARIANTS]
-    wanted = [one for one in journal.measured if one.concept in options.concepts]
-    wanted.sort(key=lambda one: (order.index(one.variant), one.factor))  # as they are listed, not as they were done
-    (options.out / "report.json").write_text(json.dumps(as_json(suite, wanted), indent=1) + "\n", encoding="utf-8")
-    (options.out / "report.md").write_text(markdown(suite, wanted) + "\n", encoding="utf-8")
-    draw(points(wanted)).save(options.out / "curve.png", optimize=True)
+    write(options.out, page=options.out / "report.md", beside=options.out)
 
 
 if __name__ == "__main__":

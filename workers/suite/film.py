@@ -14,6 +14,7 @@ from erasers.pairs import Pairs
 from workers.contract import TrainingTask
 from workers.detectors import CELLS, Cell, Probe, detector_for
 from workers.evaluation import clip_seeds, shares
+from workers.miniature.vocabulary import PAPER_TEN
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
@@ -27,10 +28,15 @@ from workers.training_pairs import material_for
 class Job:
     concept: str
     variant: str
-    others: tuple[str, ...]
-    """Concepts that a stack of several goes on to, in order."""
     done: frozenset[tuple[float, str]]
     """(factor, cell) that need not be filmed again."""
+
+
+def company(concept: str, beside: int) -> tuple[str, ...]:
+    """The concepts of one stack: this one, and those that follow it around the paper's ten."""
+    others = [name for name in PAPER_TEN if name != concept]
+    first = PAPER_TEN.index(concept) if concept in PAPER_TEN else 0
+    return (concept, *(others[(first + step) % len(others)] for step in range(beside)))
 
 
 class Studio:
@@ -51,9 +57,7 @@ class Studio:
         missing = [(factor, cell) for factor in variant.factors for cell in CELLS if (factor, cell) not in job.done]
         if not missing:
             return
-        concepts = (job.concept, *job.others[: variant.beside])
-        if len(concepts) <= variant.beside:
-            raise ValueError(f"{variant.name} takes {variant.beside + 1} concepts; the suite has {len(job.others) + 1}")
+        concepts = company(job.concept, variant.beside)
         stack = tuple(self._eraser(concept, variant) for concept in concepts)
         for factor, cell in missing:
             strengths = tuple(factor * eraser.strength for eraser in stack)

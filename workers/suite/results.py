@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from erasers.artefact import CONFIG_FILE, ArtefactConfig
-from workers.suite.cells import Measured, read
+from workers.suite.cells import ORIGIN, read
 from workers.suite.curve import draw
 from workers.suite.report import as_json, markdown, points
 from workers.suite.tables import Search, tables
-from workers.suite.variants import DEFAULT
+from workers.suite.variants import DEFAULT, VARIANTS
 
 
 def searches(directory: Path) -> Iterator[Search]:
@@ -28,24 +28,30 @@ def searches(directory: Path) -> Iterator[Search]:
             yield Search(config.concept, path.parts[-3], config.layer, tuple(errors), tuple(l_con))
 
 
-def page(suite: dict[str, object], measured: Sequence[Measured], found: Sequence[Search]) -> str:
-    compared = [one for one in measured if one.variant in ("origin", *DEFAULT)]
-    return "\n".join(
-        [
-            "# Results",
-            "",
-            "Written by `python -m workers.suite.results` from what `python -m workers.suite` filmed; do not edit.",
-            "",
-            markdown(suite, compared),
-            "",
-            "![What is kept over what is left, every method over strength](results/curve.png)",
-            "",
-            "Tables under the paper's numbers. Left: the share of frames that still show the concept. Kept: the share of frames",
-            "that show what other prompts ask for, relative to the origin. `LOG.md` says what follows from them.",
-            "",
-            tables(measured, found),
-        ]
-    )
+def write(directory: Path, *, page: Path, beside: Path) -> None:
+    """The page, and report.json and curve.png `beside` it, of the suite in `directory`. Raises ValueError for what is none."""
+    suite, measured = read(directory)
+    order = [ORIGIN, *VARIANTS]
+    measured.sort(key=lambda one: (order.index(one.variant), one.factor))  # as they are listed, not as they were done
+    compared = [one for one in measured if one.variant in (ORIGIN, *DEFAULT)]
+    beside.mkdir(parents=True, exist_ok=True)
+    (beside / "report.json").write_text(json.dumps(as_json(suite, measured), indent=1) + "\n", encoding="utf-8")
+    draw(points(compared)).save(beside / "curve.png", optimize=True)
+    lines = [
+        "# Results",
+        "",
+        "Written by `python -m workers.suite` and `workers.suite.results` from what was filmed; do not edit.",
+        "",
+        markdown(suite, compared),
+        "",
+        f"![What is kept over what is left, every method over strength]({(beside / 'curve.png').relative_to(page.parent)})",
+        "",
+        "Tables under the paper's numbers. Left: the share of frames that still show the concept. Kept: the share of frames that",
+        "show what other prompts ask for, relative to the origin's.",
+        "",
+        tables(measured, list(searches(directory))),
+    ]
+    page.write_text("\n".join(lines), encoding="utf-8")
 
 
 def main() -> None:
@@ -54,15 +60,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("erasers"), help="where RESULTS.md and results/ go")
     options = parser.parse_args()
     try:
-        suite, measured = read(options.suite)
+        write(options.suite, page=options.out / "RESULTS.md", beside=options.out / "results")
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    (options.out / "results").mkdir(parents=True, exist_ok=True)
-    (options.out / "RESULTS.md").write_text(page(suite, measured, list(searches(options.suite))), encoding="utf-8")
-    report = json.dumps(as_json(suite, measured), indent=1) + "\n"
-    (options.out / "results" / "report.json").write_text(report, encoding="utf-8")
-    compared = [one for one in measured if one.variant in ("origin", *DEFAULT)]
-    draw(points(compared)).save(options.out / "results" / "curve.png", optimize=True)
 
 
 if __name__ == "__main__":
