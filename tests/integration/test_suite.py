@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def suite(directory: Path) -> None:
-    chosen = ["--concepts", "parachute", "church", "--variants", "project", "negprompt", "project-stack-2"]
+    chosen = ["--concepts", "parachute", "--variants", "project", "negprompt", "project-stack-2"]
     run("workers.suite", "--out", str(directory), *chosen, "--clips", "4")
 
 
@@ -28,6 +28,7 @@ def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
     assert (tmp_path / "report.md").read_text().count("|") > 10
     assert "](curve.png)" in (tmp_path / "report.md").read_text()
     assert (tmp_path / "curve.png").stat().st_size > 1000
+    assert (tmp_path / "search.png").stat().st_size > 1000
     both = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().splitlines()[1:] if "project-stack-2" in line]
     assert all(sum(row["shares"]) / 4 < 0.5 for row in both if row["cell"] == "plain"), "both go"
     run("workers.suite.results", "--suite", str(tmp_path), "--out", str(tmp_path / "out"))

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from erasers import methods
 from erasers.options import from_mapping
+from workers.suite import pictures
 from workers.suite.cells import ORIGIN, Journal, Measured
-from workers.suite.curve import draw
 from workers.suite.film import company
-from workers.suite.report import as_json, best_within, markdown, own, points
-from workers.suite.tables import Rates, Search, tables
+from workers.suite.report import Point, as_json, best_within, markdown, own, points
+from workers.suite.searches import Search
+from workers.suite.tables import Rates, tables
 from workers.suite.variants import DEFAULT, VARIANTS
 
 SUITE: dict[str, object] = {"model": "miniature", "clips": 4, "seed": 1}
@@ -118,11 +120,22 @@ def test_reports_say_what_they_are_of() -> None:
     assert report["points"][0]["erased"] == {"value": 0.5, "low": 0.5, "high": 0.5}
 
 
-def test_the_curve_has_a_colour_for_every_variant() -> None:
-    image = draw(points(MEASURED))
-    colours = {colour for count, colour in image.getcolors(1 << 16) or () if count > 20}
-    assert len(colours) >= 4
-    assert draw([]).size == image.size
+def test_pictures_are_the_same_for_the_same_measurements_and_others_for_others(tmp_path: Path) -> None:
+    def drawn(found: list[Point]) -> bytes:
+        pictures.trade_off(found, tmp_path / "curve.png")
+        return (tmp_path / "curve.png").read_bytes()
+
+    assert drawn(points(MEASURED)) == drawn(points(MEASURED)) != drawn(points(MEASURED)[:3])
+    with Image.open(tmp_path / "curve.png") as picture:
+        picture.verify()
+    drawn([])
+
+
+def test_the_course_of_a_search_is_drawn(tmp_path: Path) -> None:
+    course = ((1, (0.5, 0.5)), (2, (0.1, 0.9)))
+    pictures.searches([Search("church", "clear", 1, (0.5, 0.25), (0.9, 0.1), course)], tmp_path / "one.png")
+    pictures.searches([], tmp_path / "none.png")
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "none.png").read_bytes()
 
 
 def test_tables_stand_under_the_papers_numbers_and_only_with_measurements() -> None:

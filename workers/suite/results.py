@@ -8,35 +8,30 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-from erasers.artefact import CONFIG_FILE, ArtefactConfig
+from workers.suite import pictures, searches
 from workers.suite.cells import ORIGIN, read
-from workers.suite.curve import draw
 from workers.suite.report import as_json, markdown, points
-from workers.suite.tables import Search, tables
+from workers.suite.tables import tables
 from workers.suite.variants import DEFAULT, VARIANTS
 
 
-def searches(directory: Path) -> Iterator[Search]:
-    """Of every eraser in the suite's directory whose method looks for its block."""
-    for path in sorted((directory / "erasers").glob(f"*/*/{CONFIG_FILE}")):
-        config = ArtefactConfig.from_bytes(path.read_bytes())
-        if {"probe_error", "scan_l_con"} <= set(config.search):
-            errors, l_con = config.search["probe_error"], config.search["scan_l_con"]
-            yield Search(config.concept, path.parts[-3], config.layer, tuple(errors), tuple(l_con))
-
-
 def write(directory: Path, *, page: Path, beside: Path) -> None:
-    """The page, and report.json and curve.png `beside` it, of the suite in `directory`. Raises ValueError for what is none."""
+    """The page of the suite in `directory`, and report.json, curve.png and search.png `beside` it.
+
+    Raises ValueError for a directory that holds no suite.
+    """
     suite, measured = read(directory)
     order = [ORIGIN, *VARIANTS]
     measured.sort(key=lambda one: (order.index(one.variant), one.factor))  # as they are listed, not as they were done
     compared = [one for one in measured if one.variant in (ORIGIN, *DEFAULT)]
     beside.mkdir(parents=True, exist_ok=True)
     (beside / "report.json").write_text(json.dumps(as_json(suite, measured), indent=1) + "\n", encoding="utf-8")
-    draw(points(compared)).save(beside / "curve.png", optimize=True)
+    pictures.trade_off(points(compared), beside / "curve.png")
+    found = list(searches.read(directory))
+    pictures.searches([one for one in found if one.variant == "clear"], beside / "search.png")
+    where = beside.relative_to(page.parent)
     lines = [
         "# Results",
         "",
@@ -44,12 +39,15 @@ def write(directory: Path, *, page: Path, beside: Path) -> None:
         "",
         markdown(suite, compared),
         "",
-        f"![What is kept over what is left, every method over strength]({(beside / 'curve.png').relative_to(page.parent)})",
+        f"![What is kept over what is left, every method over strength]({where / 'curve.png'})",
         "",
         "Tables under the paper's numbers. Left: the share of frames that still show the concept. Kept: the share of frames that",
         "show what other prompts ask for, relative to the origin's.",
         "",
-        tables(measured, list(searches(directory))),
+        tables(measured, found),
+        "",
+        f"![The search of CLEAR: the course of p, probe errors and L_con by block]({where / 'search.png'})",
+        "",
     ]
     page.write_text("\n".join(lines), encoding="utf-8")
 

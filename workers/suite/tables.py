@@ -8,7 +8,6 @@ concepts stands in their place.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,13 @@ import numpy as np
 from workers.detectors import CELLS, Cell
 from workers.miniature.vocabulary import PAPER_TEN, STYLES
 from workers.suite.cells import ORIGIN, Measured
+from workers.suite.searches import Search
 from workers.suite.variants import DEFAULT, VARIANTS
 
 STACKED = tuple(name for name, variant in VARIANTS.items() if variant.beside)
 BLOCKS = tuple(name for name in VARIANTS if name.startswith("clear-block-") and name not in STACKED)
 PAIRS = tuple(name for name in VARIANTS if name.startswith("clear-pairs-"))
 STEERING = ("project", "shift", "leace")
-
-
-@dataclass(frozen=True)
-class Search:
-    """What the artefact of one eraser says about how its block was found."""
-
-    concept: str
-    variant: str
-    layer: int
-    probe_error: tuple[float, ...]
-    l_con: tuple[float, ...]
 
 
 def tables(measured: Sequence[Measured], searches: Sequence[Search]) -> str:
