@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import audit, demo, erasers, evaluate, generate, keys, parts, policies, up
+from service.cli import audit, database, demo, erasers, evaluate, generate, keys, parts, policies, up
 from service.cli.failures import expected_failures
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(erasers.app, name="erasers")
 app.add_typer(policies.app, name="policies")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(database.app, name="database")
 app.command("gateway")(parts.gateway)
 app.command("worker")(parts.worker)
 app.command("trainer")(parts.trainer)

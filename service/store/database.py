@@ -18,6 +18,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, TextClause, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session, sessionmaker
@@ -94,12 +96,16 @@ class Database:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SET LOCAL lock_timeout = 0"))  # a migration may take its time
                 connection.execute(_EXCLUSIVE)
-            config = Config(attributes={"connection": connection})
-            config.set_main_option("script_location", "service.store:migrations")
+            config = _alembic(attributes={"connection": connection})
             if revision == "base" or revision.startswith("-"):
                 command.downgrade(config, revision)
             else:
                 command.upgrade(config, revision)
+
+    def revision(self) -> str | None:
+        """The newest migration that the database has; None before the first."""
+        with self.engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
 
     def ping(self) -> None:
         with self.engine.connect() as connection:
@@ -107,6 +113,17 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def newest_revision() -> str:
+    """The newest migration that there is."""
+    return str(ScriptDirectory.from_config(_alembic()).get_current_head())
+
+
+def _alembic(**options: Any) -> Config:
+    config = Config(**options)
+    config.set_main_option("script_location", "service.store:migrations")
+    return config
 
 
 def _postgresql_arguments(url: URL) -> dict[str, Any]:

@@ -1,13 +1,17 @@
-"""The compose file starts commands that exist, with settings that exist."""
+"""What `deploy/` and docker-compose.yml say is so: Compose itself reads them, and they name commands and settings that exist."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
-import yaml
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from service.cli import app
@@ -15,31 +19,111 @@ from service.settings import Settings
 from workers.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-OURS: dict[str, type[BaseSettings]] = {"gateway": Settings, "worker": WorkerSettings, "trainer": WorkerSettings}
+BIN = Path(sys.executable).parent
+EXAMPLE = (ROOT / "deploy/env.example").read_text()
+OURS: dict[str, type[BaseSettings]] = {
+    "gateway": Settings,
+    "worker": WorkerSettings,
+    "trainer": WorkerSettings,
+    "worker-gpu": WorkerSettings,
+    "trainer-gpu": WorkerSettings,
+}
+PROFILES = {"cpu": {"worker", "trainer"}, "gpu": {"worker-gpu", "trainer-gpu"}}
+IN_COMPOSE = {"CLEARWAY_DATA_DIR", "CLEARWAY_DATABASE_URL", "CLEARWAY_REDIS_URL"}
+"""What docker-compose.yml decides by itself."""
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_a_service_runs_a_command_of_ours_with_settings_of_ours(name: str) -> None:
-    service = COMPOSE["services"][name]
-    program, *arguments = service["command"]
-    assert program == "clearway"
-    commands = typer.main.get_group(app).commands
-    commands[arguments[0]].make_context(arguments[0], arguments[1:])  # raises for an option that it does not have
-    fields = {f"CLEARWAY_{field.upper()}" for field in OURS[name].model_fields}
-    assert set(service["environment"]) <= fields
-    assert (ROOT / service["build"]["dockerfile"]).exists()
+def compose(directory: Path, env: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The real Compose, on a copy of the file with `env` as its .env."""
+    shutil.copy(ROOT / "docker-compose.yml", directory)
+    (directory / ".env").write_text(env)
+    command = [BIN / "docker-compose", "--project-directory", directory, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin", "HOME": str(directory)}
+    )
+
+
+def resolved(directory: Path, profile: str, extra: str = "") -> dict[str, Any]:
+    env = EXAMPLE.replace("CLEARWAY_DATABASE_PASSWORD=", "CLEARWAY_DATABASE_PASSWORD=secret9")
+    env = env.replace("COMPOSE_PROFILES=cpu", f"COMPOSE_PROFILES={profile}")
+    done = compose(directory, f"{env}\n{extra}", "config", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    services: dict[str, Any] = json.loads(done.stdout)["services"]
+    return services
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_compose_reads_it_and_a_profile_brings_its_workers(profile: str, tmp_path: Path) -> None:
+    services = resolved(tmp_path, profile)
+    assert services.keys() == {"queue", "database", "gateway", *PROFILES[profile]}
+    for name in PROFILES[profile]:
+        assert ("deploy" in services[name]) == (profile == "gpu"), "a GPU is asked for where there is one"
+        assert services[name]["build"].get("args", {}).get("TORCH_INDEX", "").endswith("/cpu") == (profile == "cpu")
+
+
+def test_compose_wants_the_password_and_tells_where(tmp_path: Path) -> None:
+    done = compose(tmp_path, EXAMPLE, "config")
+    assert done.returncode != 0
+    assert "see deploy/env.example" in done.stderr
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_service_runs_a_command_of_ours_with_every_setting_of_its_own_and_no_other(profile: str, tmp_path: Path) -> None:
+    services = resolved(tmp_path, profile)
+    for name in services.keys() & OURS.keys():
+        program, *arguments = services[name]["command"]
+        assert program == "clearway"
+        commands = typer.main.get_group(app).commands
+        commands[arguments[0]].make_context(arguments[0], arguments[1:])  # raises for an option that it does not have
+        assert services[name]["environment"].keys() == {f"CLEARWAY_{field.upper()}" for field in OURS[name].model_fields}
+        assert (ROOT / services[name]["build"]["dockerfile"]).exists()
+
+
+def test_a_setting_in_the_file_reaches_the_parts_that_know_it_and_no_other(tmp_path: Path) -> None:
+    services = resolved(
+        tmp_path, "cpu", "CLEARWAY_KEY_MAX_QUEUED=5\nCLEARWAY_STAGE_TIMEOUT_SECONDS=60\nCLEARWAY_LOG_LEVEL=DEBUG\n"
+    )
+    gateway, worker = services["gateway"]["environment"], services["worker"]["environment"]
+    assert gateway["CLEARWAY_KEY_MAX_QUEUED"] == "5"
+    assert worker["CLEARWAY_STAGE_TIMEOUT_SECONDS"] == "60"
+    assert gateway["CLEARWAY_LOG_LEVEL"] == worker["CLEARWAY_LOG_LEVEL"] == "DEBUG"
+    assert gateway["CLEARWAY_GENERATE_WINDOW"] is None, "what nobody set is not passed on, so that its default holds"
+    assert "secret9" in gateway["CLEARWAY_DATABASE_URL"]
+    assert "secret9" not in json.dumps(services["worker"]), "workers hold no database password"
+
+
+def test_the_example_has_every_setting_with_the_value_that_it_has_without() -> None:
+    found = dict(
+        line.removeprefix("# ").split("=", 1) for line in EXAMPLE.splitlines() if line.removeprefix("# ").startswith("CLEARWAY_")
+    )
+    fields = {
+        f"CLEARWAY_{name.upper()}": field for kind in (Settings, WorkerSettings) for name, field in kind.model_fields.items()
+    }
+    assert found.keys() == fields.keys() - IN_COMPOSE | {"CLEARWAY_DATABASE_PASSWORD"}
+    for name, text in found.items():
+        if name == "CLEARWAY_DATABASE_PASSWORD":
+            continue
+        default = fields[name].default
+        shown = "" if default is None or isinstance(default, SecretStr) else str(default)
+        assert text == (shown.lower() if isinstance(default, bool) else shown), name
 
 
 @pytest.mark.parametrize("file", ["deploy/Dockerfile.service", "deploy/Dockerfile.worker"])
-def test_what_a_dockerfile_copies_and_installs_exists(file: str) -> None:
+def test_a_dockerfile_is_sound_and_what_it_copies_exists(file: str) -> None:
+    lint = subprocess.run([BIN / "hadolint", "--no-color", ROOT / file], capture_output=True, text=True, check=False)
+    assert lint.returncode == 0, lint.stdout
     lines = (ROOT / file).read_text().splitlines()
     copied = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
     assert {"pyproject.toml", "service", "workers", "erasers"} <= set(copied)
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_every_variable_without_a_default_is_in_the_example() -> None:
-    example = (ROOT / "deploy/env.example").read_text()
-    assert "${CLEARWAY_DATABASE_PASSWORD:?" in (ROOT / "docker-compose.yml").read_text()
-    assert "CLEARWAY_DATABASE_PASSWORD=" in example
+def test_the_gateways_image_is_not_built_with_torch_in_it() -> None:
+    """The check of the Dockerfile, run where there is a torch."""
+    (check,) = [line for line in (ROOT / "deploy/Dockerfile.service").read_text().splitlines() if "find_spec" in line]
+    code = check.split('python -c "')[1].removesuffix('"')
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "torch came in" in done.stderr
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False, cwd="/")
+    assert done.returncode == 0, "without site-packages there is none"
