@@ -20,7 +20,7 @@ from service.logs import about
 from service.planning import plan
 from service.schemas.erasers import METHODS, TrainRequest
 from service.schemas.generations import GenerateRequest, Plan
-from service.store import erasers, jobs
+from service.store import erasers, jobs, pinned
 from service.store.identifiers import new_id
 from service.store.models import Job
 from workers.contract import ModelCard, PromptPair, TrainingTask
@@ -53,6 +53,7 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
             plan=planned.model_dump(mode="json"),
             labels=dict(request.metadata),
         )
+        pinned.pin(session, job.id, planned.erase)
         audit.accepted_generation(session, job, planned, keep_prompt=gateway.audit_prompts)
     _accepted(gateway, job)
     return job

@@ -110,13 +110,7 @@ class Client:
 
     def erasers(self) -> Iterator[JsonObject]:
         """Every concept with its versions, page by page."""
-        query: dict[str, str] = {}
-        while True:
-            page = self._json("GET", "/erasers", query=query)
-            yield from page["data"]
-            if page["next_cursor"] is None:
-                return
-            query = {"cursor": page["next_cursor"]}
+        yield from self._pages("/erasers")
 
     def eraser(self, concept: str) -> JsonObject:
         return self._json("GET", _eraser_path(concept))
@@ -132,6 +126,10 @@ class Client:
 
     def retire(self, concept: str, version: int) -> JsonObject:
         return self._json("POST", f"{_eraser_path(concept, version)}/retire")
+
+    def used_by(self, concept: str, version: int, *, status: str | None = None) -> Iterator[JsonObject]:
+        """The generations that have a version pinned, newest first."""
+        yield from self._pages(f"{_eraser_path(concept, version)}/generations", {"status": status} if status else {})
 
     def follow_training(self, concept: str, version: int) -> Iterator[Event]:
         yield from self._follow(_eraser_path(concept, version))
@@ -204,6 +202,16 @@ class Client:
                 response.read()
                 raise _api_error(response)
             yield from parse_events(response.iter_lines())
+
+    def _pages(self, path: str, filters: Mapping[str, str] | None = None) -> Iterator[JsonObject]:
+        """Every item of a list."""
+        query = dict(filters or {})
+        while True:
+            page = self._json("GET", path, query=query)
+            yield from page["data"]
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
 
     def _json(self, method: str, path: str, *, json: Any = None, query: Mapping[str, str] | None = None) -> JsonObject:
         answer: JsonObject = self._call(method, path, json=json, query=query).json()

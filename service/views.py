@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from urllib.parse import quote
 
-from service.schemas.base import JobError, Progress
+from service.schemas.base import JobError, Page, Progress
 from service.schemas.erasers import Concept, Eraser, EraserLinks
 from service.schemas.generations import Generation, GenerationLinks, Plan
 from service.schemas.policies import Policy, PolicyRules
@@ -32,6 +32,13 @@ def generation(job: Job, progress: Progress | None = None) -> Generation:
     )
 
 
+def generations(jobs: Sequence[Job], limit: int) -> Page[Generation]:
+    """Up to `limit` of the jobs, of which there is one more where another page follows."""
+    shown = jobs[:limit]
+    next_cursor = shown[-1].id if len(jobs) > limit else None
+    return Page[Generation](data=[generation(job) for job in shown], next_cursor=next_cursor)
+
+
 def eraser(row: EraserVersion, job: Job | None, progress: Progress | None = None) -> Eraser:
     """`job` is its training; None for one that came with the model."""
     path = f"/erasers/{quote(row.concept, safe='')}/{row.version}"
@@ -51,7 +58,7 @@ def eraser(row: EraserVersion, job: Job | None, progress: Progress | None = None
         activated_at=row.activated_at,
         progress=progress,
         error=_error(job) if job else None,
-        links=EraserLinks(self=path, report=f"{path}/report", events=f"{path}/events"),
+        links=EraserLinks(self=path, report=f"{path}/report", events=f"{path}/events", generations=f"{path}/generations"),
     )
 
 

@@ -9,11 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from service.cli.versions import VersionArgument, parse_version, print_versions
 
 app = typer.Typer(help="Train, list, show, activate and retire erasers.", no_args_is_help=True)
-
-VersionArgument = Annotated[str, typer.Argument(metavar="CONCEPT@VERSION", help="For instance parachute@2.")]
-RATES = ("origin_rate", "erased_rate", "synonym_rate", "kept_rate")
 
 
 @app.command()
@@ -51,7 +49,7 @@ def train(
         trained = client.version(name, version)
     if trained["status"] == "failed":
         raise JobFailed(f"training of {name}@{version}", "failed", trained["error"])
-    _print_versions([trained])
+    print_versions([trained])
     typer.echo(f"To use it: clearway erasers activate '{name}@{version}'")
 
 
@@ -60,7 +58,7 @@ def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption 
     """Every version of every concept."""
     with connect(url, key, data_dir) as client:
         versions = [version for concept in client.erasers() for version in concept["versions"]]
-    _print_versions(versions)
+    print_versions(versions)
 
 
 @app.command()
@@ -72,7 +70,7 @@ def show(
 ) -> None:
     """One concept or one version, whole, as JSON."""
     with connect(url, key, data_dir) as client:
-        found = client.version(*_version(concept)) if "@" in concept else client.eraser(concept)
+        found = client.version(*parse_version(concept)) if "@" in concept else client.eraser(concept)
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
@@ -80,7 +78,7 @@ def show(
 def report(version: VersionArgument, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """The numbers of a version and what the gate says of them, as JSON."""
     with connect(url, key, data_dir) as client:
-        typer.echo(json.dumps(client.report(*_version(version)), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(client.report(*parse_version(version)), indent=2, ensure_ascii=False))
 
 
 @app.command()
@@ -93,21 +91,17 @@ def activate(
 ) -> None:
     """Use a version from now on. The one that was active before retires."""
     with connect(url, key, data_dir) as client:
-        _print_versions([client.activate(*_version(version), override=override)])
+        print_versions([client.activate(*parse_version(version), override=override)])
 
 
 @app.command()
 def retire(version: VersionArgument, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """Use a version no more."""
     with connect(url, key, data_dir) as client:
-        _print_versions([client.retire(*_version(version))])
-
-
-def _version(text: str) -> tuple[str, int]:
-    name, at, number = text.rpartition("@")
-    if not at or not number.isdigit():
-        raise typer.BadParameter(f"{text!r} is not of the form CONCEPT@VERSION, as in parachute@2")
-    return name, int(number)
+        retired = client.retire(*parse_version(version))
+    print_versions([retired])
+    if retired["generations"]:
+        typer.echo(f"{retired['generations']} generations have it pinned: clearway erasers used-by '{version}'")
 
 
 def _pairs(path: Path) -> list[Any]:
@@ -115,20 +109,3 @@ def _pairs(path: Path) -> list[Any]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as wrong:
         raise typer.BadParameter(f"{path}: {wrong}") from wrong
-
-
-def _print_versions(versions: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("eraser", "status", "layer", "strength", *RATES, "digest")
-    for version in versions:
-        evaluation = version["evaluation"] or {}
-        numbers = [version["layer"], version["strength"], *(evaluation.get(rate) for rate in RATES)]
-        name = f"{version['concept']}@{version['version']}"
-        table.add_row(name, version["status"], *map(_cell, numbers), (version["digest"] or "")[:12])
-    Console().print(table)
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"

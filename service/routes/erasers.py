@@ -15,9 +15,19 @@ from service.gate import judge
 from service.gateway import Gateway
 from service.handlers import responses
 from service.idempotency import Claim, accept_once
-from service.schemas.base import Limit, Page
-from service.schemas.erasers import ActivateRequest, Concept, Eraser, GateVerdict, Report, TrainRequest
-from service.store import erasers
+from service.schemas.base import Cursor, Limit, Page
+from service.schemas.erasers import (
+    ActivateRequest,
+    Concept,
+    Eraser,
+    GateVerdict,
+    Report,
+    RetiredEraser,
+    TrainRequest,
+)
+from service.schemas.generations import Generation
+from service.states import JobStatus
+from service.store import erasers, pinned
 from service.store.models import EraserVersion
 from service.text import ConceptName
 
@@ -137,12 +147,35 @@ def activate(
     responses=responses("forbidden", "not_found", "invalid_state", "policy_needs_eraser"),
     summary="Use it no more",
 )
-def retire(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: OperatorDep) -> Eraser:
-    """Requests that erase the concept are refused until another version is activated. Accepted ones keep their pins.
-    A version that a policy in force needs is not retired."""
+def retire(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: OperatorDep) -> RetiredEraser:
+    """Requests that erase the concept are refused until another version is activated. Accepted ones keep their pins; the
+    answer tells how many there are. A version that a policy in force needs is not retired."""
     with gateway.database.exclusive() as session:
-        registry.retire(session, registry.find(session, concept, version), actor=caller.key_id)
-    return _view(gateway, concept, version)
+        row = registry.find(session, concept, version)
+        registry.retire(session, row, actor=caller.key_id)
+        generations = pinned.count(session, row)
+    return RetiredEraser(**_view(gateway, concept, version).model_dump(), generations=generations)
+
+
+@router.get(
+    "/{concept}/{version}/generations",
+    responses=responses("forbidden", "not_found"),
+    summary="The generations that have it pinned, newest first",
+)
+def list_generations(
+    concept: ConceptPath,
+    version: VersionPath,
+    gateway: GatewayDep,
+    caller: OperatorDep,
+    status: JobStatus | None = None,
+    cursor: Annotated[Cursor | None, Query()] = None,
+    limit: Annotated[Limit, Query()] = 20,
+) -> Page[Generation]:
+    """Of all keys, in every state; with `status=succeeded` the videos that were made with it."""
+    with gateway.database.read() as session:
+        row = registry.find(session, concept, version)
+        found = pinned.page(session, row, status=status, after=cursor, limit=limit + 1)
+    return views.generations(found, limit)
 
 
 def _view(gateway: Gateway, concept: str, version: int) -> Eraser:

@@ -77,9 +77,7 @@ def list_generations(
     """Those of the caller's key; an operator sees all."""
     with gateway.database.read() as session:
         found = jobs.page(session, kind="generate", key_id=caller.sees_key, status=status, after=cursor, limit=limit + 1)
-    shown = found[:limit]
-    next_cursor = shown[-1].id if len(found) > limit else None
-    return Page[Generation](data=[views.generation(job) for job in shown], next_cursor=next_cursor)
+    return views.generations(found, limit)
 
 
 @router.get("/generations/{id}", responses=responses("not_found"), summary="One generation")

@@ -96,6 +96,7 @@ class EraserLinks(ResponseBody):
     self: str
     report: str
     events: str
+    generations: str = Field(description="those that have it pinned; for operators")
 
 
 class Eraser(ResponseBody):
@@ -117,6 +118,10 @@ class Eraser(ResponseBody):
     progress: Progress | None = Field(description="while it trains")
     error: JobError | None
     links: EraserLinks
+
+
+class RetiredEraser(Eraser):
+    generations: int = Field(description="how many have it pinned, whatever became of them; `links.generations` lists them")
 
 
 class Concept(ResponseBody):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from service.states import JobStatus, VersionStatus
@@ -132,6 +132,20 @@ class EraserVersion(Base):
     created_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
+
+
+class GenerationEraser(Base):
+    """That a generation has an eraser version pinned, as its plan says; here so that it is found from the eraser's side."""
+
+    __tablename__ = "generation_erasers"
+    __table_args__ = (
+        ForeignKeyConstraint(["concept", "version"], ["eraser_versions.concept", "eraser_versions.version"]),
+        Index("ix_generation_erasers_job_id", "job_id"),
+    )
+
+    concept: Mapped[str] = mapped_column(String(80), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
 
 
 class PolicyVersion(Base):

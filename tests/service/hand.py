@@ -16,6 +16,7 @@ from rq.serializers import JSONSerializer
 
 from service.gateway import Gateway
 from service.store import erasers
+from service.store.database import Database
 from service.store.models import EraserVersion
 from workers.artifacts import ArtifactStore
 from workers.contract import (
@@ -86,7 +87,22 @@ def add_eraser(
     method: str = "clear",
 ) -> EraserVersion:
     """A version as if it had been shipped or trained before."""
-    with gateway_of(client).database.write() as session:
+    return insert_eraser(
+        gateway_of(client).database, concept, fingerprint=fingerprint, evaluation=evaluation, active=active, method=method
+    )
+
+
+def insert_eraser(
+    database: Database,
+    concept: str,
+    *,
+    fingerprint: str = FINGERPRINT,
+    evaluation: dict[str, Any] | None = None,
+    active: bool = True,
+    method: str = "clear",
+) -> EraserVersion:
+    """As `add_eraser`, where the gateway is another process."""
+    with database.write() as session:
         return erasers.insert_shipped(
             session,
             concept=concept,

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from service.cli import main
+from service.client import Client
 from service.settings import Settings
+from service.store.database import Database
+from tests.service.hand import CARD, insert_eraser
 from tests.service.test_server import gateway_process
+from workers.artifacts import ArtifactStore
 
 Clearway = Callable[..., tuple[int, str, str]]
 
@@ -94,3 +100,24 @@ def test_what_cannot_be_put_is_refused(clearway: Clearway, tmp_path: Path) -> No
     status, _, errors = clearway("erasers", "report", "nothing@1")
     assert (status, "not_found" in errors) == (1, True)
     assert clearway("erasers", "report", "nothing")[0] == 2
+
+
+@pytest.fixture
+def service(clearway: Clearway, settings: Settings, store: ArtifactStore) -> Iterator[Client]:
+    """The gateway that `clearway` talks to, with a model and an active eraser of `church`."""
+    store.put("models/toy.json", CARD.model_dump_json().encode())
+    with closing(Database(settings.database_url.get_secret_value())) as database:
+        insert_eraser(database, "church")
+    with Client(os.environ["CLEARWAY_URL"], os.environ["CLEARWAY_API_KEY"]) as client:
+        yield client
+
+
+def test_what_a_version_was_used_by(clearway: Clearway, service: Client) -> None:
+    assert clearway("erasers", "used-by", "church@1") == (0, "", "")
+    older, newer = (service.generate({"prompt": "a", "erase": ["church"]})["id"] for _ in range(2))
+    service.cancel(older)
+    listed = [line.split()[:2] for line in clearway("erasers", "used-by", "church@1")[1].splitlines()]
+    assert listed == [[newer, "queued"], [older, "canceled"]]
+    assert clearway("erasers", "used-by", "church@1", "--status", "canceled")[1].split()[0] == older
+    assert "2 generations have it pinned: clearway erasers used-by 'church@1'" in clearway("erasers", "retire", "church@1")[1]
+    assert "not_found" in clearway("erasers", "used-by", "church@2")[2]
