@@ -29,6 +29,7 @@ Action = Literal[
     "training.settled",
     "eraser.activated",
     "eraser.retired",
+    "eraser.rolled_back",
     "policy.put",
     "policy.deleted",
     "key.created",

@@ -127,6 +127,11 @@ class Client:
     def retire(self, concept: str, version: int) -> JsonObject:
         return self._json("POST", f"{_eraser_path(concept, version)}/retire")
 
+    def roll_back(self, concept: str, version: int | None = None, *, model: str | None = None) -> JsonObject:
+        named = {"version": version, "model": model}
+        body = {name: value for name, value in named.items() if value is not None}
+        return self._json("POST", f"{_eraser_path(concept)}/rollback", json=body)
+
     def used_by(self, concept: str, version: int, *, status: str | None = None) -> Iterator[JsonObject]:
         """The generations that have a version pinned, newest first."""
         yield from self._pages(f"{_eraser_path(concept, version)}/generations", {"status": status} if status else {})

@@ -55,18 +55,46 @@ def activate(session: Session, row: EraserVersion, thresholds: Thresholds, *, ov
     if not verdict.passed and not override:
         reasons = "; ".join(verdict.reasons)
         raise StateError("gate_not_passed", f'{name} does not pass: {reasons}. {{"override": true}} activates it anyway')
+    _put_in_force(session, row, actor=actor)
+    details = {"digest": row.digest, "override": override, "gate": {"passed": verdict.passed, "reasons": list(verdict.reasons)}}
+    record(session, "eraser.activated", eraser_name(row), details, actor=actor)
+
+
+def roll_back(session: Session, concept: str, encoder_fingerprint: str, *, version: int | None, actor: str) -> EraserVersion:
+    """`retired` → `active`, of the version that was active directly before, or of `version`; what is active now is retired in
+    the same breath. No gate: it was passed, or overridden, when the version was activated first."""
+    if not erasers.of_concept(session, concept):
+        raise MissingError("not_found", f"no eraser of {concept!r}: GET /erasers lists what there is")
+    row = erasers.retired_last(session, concept, encoder_fingerprint) if version is None else find(session, concept, version)
+    if row is None:
+        message = f"no other version of {concept!r} was ever active for this text encoder: there is nothing to go back to"
+        raise StateError("no_previous_version", message)
+    if row.encoder_fingerprint != encoder_fingerprint:
+        message = f"version {row.version} of {concept!r} was made for the text encoder of {row.model!r}: name that model"
+        raise StateError("eraser_wrong_encoder", message, param="version")
+    if row.status != "retired":
+        message = f"version {row.version} of {concept!r} is {row.status}; only one that is retired can be gone back to"
+        raise StateError("invalid_state", message, param="version")
+    left = _put_in_force(session, row, actor=actor, retired_at=None)
+    details = {"digest": row.digest, "from": None if left is None else left.version}
+    record(session, "eraser.rolled_back", eraser_name(row), details, actor=actor)
+    return row
+
+
+def _put_in_force(session: Session, row: EraserVersion, *, actor: str, **values: Any) -> EraserVersion | None:
+    """Returns what was active before, which is retired. A policy that names that one by number holds on to it."""
+    name = f"version {row.version} of {row.concept!r}"
     now = datetime.now(UTC)
     before = erasers.active(session, row.concept, row.encoder_fingerprint)
     if before is not None and (policies := needing(session, row.concept, {before.version})):
         message = f"{name} would retire version {before.version}, which is named by {policies}: name another one there first"
         raise StateError("policy_needs_eraser", message)
     retired = before is None or erasers.move(session, before, "retired", retired_at=now)
-    if not (retired and erasers.move(session, row, "active", activated_at=now)):
+    if not (retired and erasers.move(session, row, "active", activated_at=now, **values)):
         raise StateError("invalid_state", f"{name} was changed by somebody else meanwhile: look at it again")
     if before is not None:
         _record_retired(session, before, successor=row.version, actor=actor)
-    details = {"digest": row.digest, "override": override, "gate": {"passed": verdict.passed, "reasons": list(verdict.reasons)}}
-    record(session, "eraser.activated", eraser_name(row), details, actor=actor)
+    return before
 
 
 def retire(session: Session, row: EraserVersion, *, actor: str) -> None:

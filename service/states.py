@@ -5,8 +5,8 @@ job:     queued ──▶ running ──▶ succeeded | failed | canceled
            │  └────────┼──▶ canceled
            └───────────┘  its worker was lost, or it may try again (at most MAX_ATTEMPTS attempts)
 
-version: training ──▶ candidate ──▶ active ──▶ retired
-             └──▶ failed
+version: training ──▶ candidate ──▶ active ◀──▶ retired
+             └──▶ failed                     (back: rolled back to)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VERSION_MOVES: Mapping[VersionStatus, frozenset[VersionStatus]] = {
     "training": frozenset({"candidate", "failed"}),
     "candidate": frozenset({"active"}),
     "active": frozenset({"retired"}),
-    "retired": frozenset(),
+    "retired": frozenset({"active"}),
     "failed": frozenset(),
 }
 

@@ -1,4 +1,4 @@
-"""`clearway erasers …`: train, look, activate, retire."""
+"""`clearway erasers …`: train, look, activate, retire, roll back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
 from service.cli.versions import VersionArgument, parse_version, print_versions
 
-app = typer.Typer(help="Train, list, show, activate and retire erasers.", no_args_is_help=True)
+app = typer.Typer(help="Train, list, show, activate, roll back and retire erasers.", no_args_is_help=True)
 
 
 @app.command()
@@ -102,6 +102,20 @@ def retire(version: VersionArgument, url: UrlOption = None, key: KeyOption = Non
     print_versions([retired])
     if retired["generations"]:
         typer.echo(f"{retired['generations']} generations have it pinned: clearway erasers used-by '{version}'")
+
+
+@app.command()
+def rollback(
+    concept: Annotated[str, typer.Argument(metavar="CONCEPT[@VERSION]", help="With a version that one; it was active once.")],
+    model: Annotated[str | None, typer.Option(help="Whose text encoder is meant; the service's default model.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Use the version from before again, and the present one no more."""
+    name, version = parse_version(concept) if "@" in concept else (concept, None)
+    with connect(url, key, data_dir) as client:
+        print_versions([client.roll_back(name, version, model=model)])
 
 
 def _pairs(path: Path) -> list[Any]:

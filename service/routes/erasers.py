@@ -23,6 +23,7 @@ from service.schemas.erasers import (
     GateVerdict,
     Report,
     RetiredEraser,
+    RollbackRequest,
     TrainRequest,
 )
 from service.schemas.generations import Generation
@@ -140,6 +141,24 @@ def activate(
         override = request is not None and request.override
         registry.activate(session, row, gateway.thresholds, override=override, actor=caller.key_id)
     return _view(gateway, concept, version)
+
+
+@router.post(
+    "/{concept}/rollback",
+    responses=responses(
+        "invalid_json", "payload_too_large", "forbidden", "not_found", "model_not_found", "model_not_ready", "invalid_text",
+        "invalid_state", "no_previous_version", "eraser_wrong_encoder", "policy_needs_eraser",
+    ),
+    summary="Use the version from before again",
+)  # fmt: skip
+def roll_back(concept: ConceptPath, gateway: GatewayDep, caller: OperatorDep, request: RollbackRequest | None = None) -> Eraser:
+    """Retires the version that is active for the model's text encoder, and activates the one that was before; where none is
+    active, the one that was last. Twice is there and back again: to go further back, name the version."""
+    request = request or RollbackRequest()
+    card = gateway.catalogue.card(request.model)
+    with gateway.database.exclusive() as session:
+        row = registry.roll_back(session, concept, card.encoder_fingerprint, version=request.version, actor=caller.key_id)
+    return _view(gateway, concept, row.version)
 
 
 @router.post(

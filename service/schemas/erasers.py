@@ -92,6 +92,15 @@ class ActivateRequest(RequestBody):
     override: bool = Field(default=False, description="activate although the evaluation does not pass the gate")
 
 
+class RollbackRequest(RequestBody):
+    version: int | None = Field(
+        default=None, ge=1, le=2**31 - 1, description="any that was active once; default the one that was directly before"
+    )
+    model: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        default=None, description="whose text encoder is meant; default the model of this installation"
+    )
+
+
 class EraserLinks(ResponseBody):
     self: str
     report: str

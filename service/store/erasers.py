@@ -114,6 +114,16 @@ def active(session: Session, concept: str, encoder_fingerprint: str) -> EraserVe
     )
 
 
+def retired_last(session: Session, concept: str, encoder_fingerprint: str) -> EraserVersion | None:
+    """The one that was active directly before what is active now, if anything is."""
+    statement = select(EraserVersion).where(
+        EraserVersion.concept == concept,
+        EraserVersion.encoder_fingerprint == encoder_fingerprint,
+        EraserVersion.status == "retired",
+    )
+    return session.scalar(statement.order_by(EraserVersion.retired_at.desc(), EraserVersion.version.desc()).limit(1))
+
+
 def with_digest(session: Session, concept: str, digest: str) -> EraserVersion | None:
     return session.scalar(select(EraserVersion).where(EraserVersion.concept == concept, EraserVersion.digest == digest).limit(1))
 

@@ -121,3 +121,14 @@ def test_what_a_version_was_used_by(clearway: Clearway, service: Client) -> None
     assert clearway("erasers", "used-by", "church@1", "--status", "canceled")[1].split()[0] == older
     assert "2 generations have it pinned: clearway erasers used-by 'church@1'" in clearway("erasers", "retire", "church@1")[1]
     assert "not_found" in clearway("erasers", "used-by", "church@2")[2]
+
+
+def test_there_and_back(clearway: Clearway, service: Client) -> None:
+    assert "no_previous_version" in clearway("erasers", "rollback", "church")[2]
+    assert clearway("erasers", "retire", "church@1")[0] == 0
+    assert clearway("erasers", "rollback", "church", "--model", "toy")[0] == 0
+    assert service.version("church", 1)["status"] == "active"
+    assert clearway("erasers", "retire", "church@1")[0] == 0
+    status, out, _ = clearway("erasers", "rollback", "church@1")
+    assert (status, "active" in out) == (0, True)
+    assert "invalid_state" in clearway("erasers", "rollback", "church@1")[2]

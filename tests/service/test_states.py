@@ -34,7 +34,13 @@ LEGAL_JOB = {
     ("running", "canceled"),
     ("running", "queued"),
 }
-LEGAL_VERSION = {("training", "candidate"), ("training", "failed"), ("candidate", "active"), ("active", "retired")}
+LEGAL_VERSION = {
+    ("training", "candidate"),
+    ("training", "failed"),
+    ("candidate", "active"),
+    ("active", "retired"),
+    ("retired", "active"),
+}
 
 
 def test_the_tables_are_closed() -> None:
