@@ -182,7 +182,7 @@ def _header(name: str, entry: Any) -> tuple[TensorHeader, tuple[int, int]]:
         case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(stop)]} if (
             len(entry) == 3 and dtype in _BYTES_PER_ELEMENT and all(_is(size, int) and size >= 0 for size in shape)
         ):
-            if 0 <= start <= stop and stop - start == math.prod(shape) * _BYTES_PER_ELEMENT[dtype]:
+            if 0 <= start <= stop < 2**63 and stop - start == math.prod(shape) * _BYTES_PER_ELEMENT[dtype]:
                 return TensorHeader(dtype, tuple(shape)), (start, stop)
     raise ArtefactInvalid(f"{TENSORS_FILE}: the entry of tensor {name!r} is invalid: {_short(entry)}")
 
@@ -220,7 +220,10 @@ def _is(value: Any, kind: type[Any] | tuple[type[Any], ...]) -> bool:
 
 
 def _finite(value: float) -> bool:
-    return math.isfinite(value)
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def _is_hex64(value: str) -> bool:

@@ -27,6 +27,7 @@ Action = Literal[
     "generation.deleted",
     "training.accepted",
     "training.settled",
+    "eraser.imported",
     "eraser.activated",
     "eraser.retired",
     "eraser.rolled_back",

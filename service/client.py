@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -127,6 +128,29 @@ class Client:
     def retire(self, concept: str, version: int) -> JsonObject:
         return self._json("POST", f"{_eraser_path(concept, version)}/retire")
 
+    def artifact(self, concept: str, version: int, path: Path) -> int:
+        """Saves the archive of a version, whole or not at all. Returns its length."""
+        partial = path.with_name(f"{path.name}.partial")
+        try:
+            with self._http.stream("GET", f"{_eraser_path(concept, version)}/artifact") as response:
+                if response.is_error:
+                    response.read()
+                    raise _api_error(response)
+                with partial.open("wb") as file:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+            partial.replace(path)
+        except httpx.TransportError as unreachable:
+            raise ServiceUnreachable(self.url, unreachable) from unreachable
+        finally:
+            partial.unlink(missing_ok=True)
+        return path.stat().st_size
+
+    def import_eraser(self, archive: Iterable[bytes], *, digest: str | None = None) -> JsonObject:
+        query = {"digest": digest} if digest else {}
+        answer: JsonObject = self._call("POST", "/erasers/import", content=archive, query=query).json()
+        return answer
+
     def roll_back(self, concept: str, version: int | None = None, *, model: str | None = None) -> JsonObject:
         named = {"version": version, "model": model}
         body = {name: value for name, value in named.items() if value is not None}
@@ -222,9 +246,17 @@ class Client:
         answer: JsonObject = self._call(method, path, json=json, query=query).json()
         return answer
 
-    def _call(self, method: str, path: str, *, json: Any = None, query: Mapping[str, str] | None = None) -> httpx.Response:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        content: Iterable[bytes] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
         try:
-            response = self._http.request(method, path, json=json, params=query)
+            response = self._http.request(method, path, json=json, content=content, params=query)
         except httpx.TransportError as unreachable:
             raise ServiceUnreachable(self.url, unreachable) from unreachable
         if response.is_error:

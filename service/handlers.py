@@ -28,7 +28,7 @@ _OF_STATUS: Mapping[int, tuple[ErrorCode, str]] = {
     400: ("invalid_json", "the body is not JSON"),
     404: ("not_found", "no such route: /docs lists them all"),
     405: ("method_not_allowed", "this route has no such method: /docs lists them all"),
-    413: ("payload_too_large", "the body is too large: 256 KiB are taken, 4 MiB for POST /erasers"),
+    413: ("payload_too_large", "the body is too large: 256 KiB are taken, 4 MiB for POST /erasers, and more for imports"),
 }
 _CODES = frozenset(get_args(ErrorCode))
 

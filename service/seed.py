@@ -15,17 +15,15 @@ from sqlalchemy.orm import Session
 import workers.contract
 from erasers import artefact
 from erasers.errors import ArtefactError
+from service import artefacts
 from service.audit import eraser_name, record
 from service.store import erasers
 from service.store.database import Database
 from service.store.models import EraserVersion
 from service.text import normalise_concept
 from workers.artifacts import ArtifactStore
-from workers.contract import eraser_key
 
 logger = logging.getLogger(__name__)
-
-_FILES = (artefact.TENSORS_FILE, artefact.CONFIG_FILE)
 
 
 def shipped_erasers(model: str) -> Path | None:
@@ -53,9 +51,8 @@ def take_in(session: Session, store: ArtifactStore, directory: Path, *, model: s
     config = artefact.read(directory)
     digest = artefact.digest(directory)
     concept = normalise_concept(config.concept)
-    for name in _FILES:
-        if not store.exists(eraser_key(digest, name)):
-            store.put_file(eraser_key(digest, name), directory / name)
+    if not artefacts.kept(store, digest):
+        artefacts.keep(store, digest, directory)
     known = erasers.with_digest(session, concept, digest)
     if known is not None:
         return known

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="Opens `/metrics` and nothing else; an operator's key does too."
     )
 
+    max_import_bytes: int = Field(default=256 * 2**20, ge=1, description="The largest archive that `POST /erasers/import` takes.")
+
     audit_prompts: bool = Field(default=False, description="The audit log keeps prompts, for good, beside their SHA-256.")
 
     gate_min_origin_rate: float = Field(default=0.3, ge=0, le=1, description="Below this the model barely shows the concept.")

@@ -58,7 +58,13 @@ def eraser(row: EraserVersion, job: Job | None, progress: Progress | None = None
         activated_at=row.activated_at,
         progress=progress,
         error=_error(job) if job else None,
-        links=EraserLinks(self=path, report=f"{path}/report", events=f"{path}/events", generations=f"{path}/generations"),
+        links=EraserLinks(
+            self=path,
+            report=f"{path}/report",
+            events=f"{path}/events",
+            artifact=f"{path}/artifact",
+            generations=f"{path}/generations",
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import audit, database, demo, erasers, evaluate, generate, keys, parts, pinned, policies, up
+from service.cli import archives, audit, database, demo, erasers, evaluate, generate, keys, parts, pinned, policies, up
 from service.cli.failures import expected_failures
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app.command("demo")(demo.demo)
 app.command("generate")(generate.generate)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(erasers.app, name="erasers")
+erasers.app.command("export")(archives.export)
+erasers.app.command("import")(archives.import_)
 erasers.app.command("used-by")(pinned.used_by)
 app.add_typer(policies.app, name="policies")
 app.add_typer(keys.app, name="keys")

@@ -105,6 +105,7 @@ class EraserLinks(ResponseBody):
     self: str
     report: str
     events: str
+    artifact: str = Field(description="the archive that `POST /erasers/import` takes; for operators")
     generations: str = Field(description="those that have it pinned; for operators")
 
 

@@ -56,6 +56,7 @@ def insert_shipped(
     config: dict[str, Any],
     activate: bool,
 ) -> EraserVersion:
+    """One that was not trained here: it came with the model, or was imported."""
     now = datetime.now(UTC)
     row = EraserVersion(
         id=new_id("ers"),

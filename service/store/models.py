@@ -128,7 +128,7 @@ class EraserVersion(Base):
     strength: Mapped[float | None]
     evaluation: Mapped[dict[str, Any] | None]
     config: Mapped[dict[str, Any]]
-    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # None: it came with the model
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # None: it came with the model, or was imported
     created_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]

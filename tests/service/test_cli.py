@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from erasers import artefact
 from service.cli import main
 from service.client import Client
 from service.settings import Settings
 from service.store.database import Database
 from tests.service.hand import CARD, insert_eraser
+from tests.service.test_import import made, packed
 from tests.service.test_server import gateway_process
 from workers.artifacts import ArtifactStore
 
@@ -132,3 +134,24 @@ def test_there_and_back(clearway: Clearway, service: Client) -> None:
     status, out, _ = clearway("erasers", "rollback", "church@1")
     assert (status, "active" in out) == (0, True)
     assert "invalid_state" in clearway("erasers", "rollback", "church@1")[2]
+
+
+def test_out_of_one_registry_and_into_another(clearway: Clearway, service: Client, tmp_path: Path) -> None:
+    directory = made(tmp_path / "cat")
+    assert clearway("erasers", "import", str(directory))[0] == 0
+    version = service.version("cat", 1)
+    assert (version["status"], version["digest"]) == ("candidate", artefact.digest(directory))
+    out = tmp_path / "out.tar"
+    assert clearway("erasers", "export", "cat@1", "--out", str(out)) == (0, f"{version['digest']}  {out}\n", "")
+    assert out.read_bytes() == packed(directory)
+    assert clearway("erasers", "import", str(out), "--digest", version["digest"])[0] == 0
+    assert [known["version"] for known in service.eraser("cat")["versions"]] == [1]
+
+    for digest, why in (("e" * 64, "digest_mismatch"), ("e", "invalid_request")):
+        assert why in clearway("erasers", "import", str(out), "--digest", digest)[2]
+    out.write_bytes(b"no archive")
+    assert "invalid_archive" in clearway("erasers", "import", str(out))[2]
+    assert "artifact_unavailable" in clearway("erasers", "export", "church@1", "--out", str(out))[2]
+    assert (out.read_bytes(), sorted(path.name for path in tmp_path.glob("out*"))) == (b"no archive", ["out.tar"])
+    for arguments in (("import", str(tmp_path / "none")), ("import", str(tmp_path)), ("export", "cat@1", "--out", "no/where")):
+        assert clearway("erasers", *arguments)[0] == 2

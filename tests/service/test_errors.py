@@ -15,12 +15,14 @@ from httpx import Response
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
+from erasers.artefact import digest_of
 from service.app import MAX_BODY_BYTES, MAX_TRAINING_BODY_BYTES
 from service.errors import CODES, ErrorCode, ErrorType, error_type
 from service.settings import Settings
 from tests.service.calls import code, generate, train, wait_until
 from tests.service.conftest import serving
 from tests.service.hand import CARD, PASSING, Hand, add_eraser, gateway_of
+from tests.service.test_archive import tar
 
 Send = Callable[[TestClient], Response]
 
@@ -62,6 +64,12 @@ def film(**body: Any) -> Send:
 
 def post_form(content: bytes, content_type: str = "multipart/form-data; boundary=b") -> Send:
     return lambda client: client.post("/v1/videos", content=content, headers={"content-type": content_type})
+
+
+def bring(digest: str) -> Send:
+    """An archive of two files that are no eraser."""
+    archive = tar((f"{digest}/config.json", b"{}"), (f"{digest}/eraser.safetensors", b""))
+    return lambda client: client.post("/erasers/import", content=archive)
 
 
 PAIR = {"positive": "a cat", "negative": "a dog"}
@@ -194,6 +202,11 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("model_not_found", "model", post(model="Wan-AI/none")),
     ("model_not_found", "model", post(model="../../operator.key")),
     ("invalid_state", None, lambda client: client.post("/erasers/church/1/activate")),
+    ("invalid_archive", None, lambda client: client.post("/erasers/import")),
+    ("digest_mismatch", None, bring("d" * 64)),
+    ("invalid_eraser", None, bring(digest_of(b"{}", b""))),
+    ("invalid_archive", None, lambda client: client.post("/erasers/import", files={"file": b"no archive"})),
+    ("invalid_request", "digest", lambda client: client.post("/erasers/import?digest=ABC")),
     ("no_previous_version", None, lambda client: client.post("/erasers/church/rollback")),
     ("invalid_request", "version", lambda client: client.post("/erasers/church/rollback", json={"version": 0})),
     ("unknown_field", "to", lambda client: client.post("/erasers/church/rollback", json={"to": 1})),
