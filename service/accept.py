@@ -9,7 +9,7 @@ import logging
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service import audit
+from service import aliases, audit
 from service.auth import Caller
 from service.binding import binding_of
 from service.errors import RequestError, StateError
@@ -66,7 +66,7 @@ def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, 
     card = gateway.catalogue.card(request.model)
     for _ in range(_VERSION_TRIES):
         try:
-            with gateway.database.write() as session:
+            with gateway.database.shared() as session:  # no alias takes the concept's name meanwhile
                 job = _insert_training(gateway, session, caller, request, card, claim)
         except IntegrityError:  # two gateways gave out the same version number (PostgreSQL; SQLite has one writer)
             continue
@@ -88,6 +88,7 @@ def _insert_training(
     job_id = new_id("train")
     if claim is not None:
         claim.take(session, job_id)
+    aliases.check_free(session, request.concept, param="concept")
     allow(gateway, session, caller)
     version = erasers.next_version(session, request.concept)
     pairs = request.pairs and tuple(PromptPair(positive=pair.positive, negative=pair.negative) for pair in request.pairs)

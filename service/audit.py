@@ -31,6 +31,8 @@ Action = Literal[
     "eraser.activated",
     "eraser.retired",
     "eraser.rolled_back",
+    "alias.put",
+    "alias.deleted",
     "policy.put",
     "policy.deleted",
     "key.created",

@@ -54,9 +54,15 @@ def needing(session: Session, concept: str, versions: Collection[int | None]) ->
     return _named((row.name, row.version) for row in policies.in_force(session) if _asks(row, concept, versions))
 
 
-def _asks(row: PolicyVersion, concept: str, versions: Collection[int | None]) -> bool:
+def naming(session: Session, concept: str) -> str:
+    """The policies in force that ask for a concept's eraser, in whatever version, for a message; empty where none does."""
+    return _named((row.name, row.version) for row in policies.in_force(session) if _asks(row, concept, None))
+
+
+def _asks(row: PolicyVersion, concept: str, versions: Collection[int | None] | None) -> bool:
     rules = PolicyRules.model_validate(row.rules)
-    return any(item.concept == concept and item.version in versions for item in (*rules.mandatory, *rules.defaults))
+    asked = [item for item in (*rules.mandatory, *rules.defaults) if item.concept == concept]
+    return any(versions is None or item.version in versions for item in asked)
 
 
 def _rules(rules: PolicyRules) -> Rules:

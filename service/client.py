@@ -151,6 +151,16 @@ class Client:
         answer: JsonObject = self._call("POST", "/erasers/import", content=archive, query=query).json()
         return answer
 
+    def aliases(self) -> Iterator[JsonObject]:
+        """Every alias, by name."""
+        yield from self._pages("/aliases")
+
+    def put_alias(self, alias: str, concept: str) -> JsonObject:
+        return self._json("PUT", _alias_path(alias), json={"concept": concept})
+
+    def delete_alias(self, alias: str) -> None:
+        self._call("DELETE", _alias_path(alias))
+
     def roll_back(self, concept: str, version: int | None = None, *, model: str | None = None) -> JsonObject:
         named = {"version": version, "model": model}
         body = {name: value for name, value in named.items() if value is not None}
@@ -280,6 +290,10 @@ def parse_events(lines: Iterator[str] | Sequence[str]) -> Iterator[Event]:
 
 def _eraser_path(concept: str, version: int | None = None) -> str:
     return f"/erasers/{quote(concept, safe='')}" + ("" if version is None else f"/{version}")
+
+
+def _alias_path(alias: str) -> str:
+    return f"/aliases/{quote(alias, safe='')}"
 
 
 def _policy_path(name: str) -> str:

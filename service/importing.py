@@ -14,7 +14,7 @@ from typing import IO
 from erasers import artefact
 from erasers.artefact import ArtefactConfig
 from erasers.errors import ArtefactInvalid
-from service import artefacts, foreign
+from service import aliases, artefacts, foreign
 from service.archive import ArchiveInvalid, unpack
 from service.audit import eraser_name, record
 from service.errors import RequestError
@@ -38,6 +38,7 @@ def import_eraser(gateway: Gateway, archive: IO[bytes], *, expected_digest: str 
         known = erasers.with_digest(session, concept, digest)
         if known is not None:
             return known, False
+        aliases.check_free(session, concept)
         row = erasers.insert_shipped(
             session,
             concept=concept,

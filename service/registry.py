@@ -15,6 +15,7 @@ from service.audit import eraser_name, record
 from service.binding import needing
 from service.errors import MissingError, StateError
 from service.gate import Thresholds, judge
+from service.names import hint
 from service.store import erasers
 from service.store.models import EraserVersion
 from workers.contract import TrainingResult
@@ -23,7 +24,8 @@ from workers.contract import TrainingResult
 def find(session: Session, concept: str, version: int) -> EraserVersion:
     row = erasers.get(session, concept, version)
     if row is None:
-        raise MissingError("not_found", f"no eraser version {version} of {concept!r}: GET /erasers lists what there is")
+        message = f"no eraser version {version} of {concept!r}{hint(session, concept)}: GET /erasers lists what there is"
+        raise MissingError("not_found", message)
     return row
 
 
@@ -64,7 +66,7 @@ def roll_back(session: Session, concept: str, encoder_fingerprint: str, *, versi
     """`retired` → `active`, of the version that was active directly before, or of `version`; what is active now is retired in
     the same breath. No gate: it was passed, or overridden, when the version was activated first."""
     if not erasers.of_concept(session, concept):
-        raise MissingError("not_found", f"no eraser of {concept!r}: GET /erasers lists what there is")
+        raise MissingError("not_found", f"no eraser of {concept!r}{hint(session, concept)}: GET /erasers lists what there is")
     row = erasers.retired_last(session, concept, encoder_fingerprint) if version is None else find(session, concept, version)
     if row is None:
         message = f"no other version of {concept!r} was ever active for this text encoder: there is nothing to go back to"

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 import workers.contract
 from erasers import artefact
 from erasers.errors import ArtefactError
-from service import artefacts
+from service import aliases, artefacts
 from service.audit import eraser_name, record
+from service.errors import StateError
 from service.store import erasers
 from service.store.database import Database
 from service.store.models import EraserVersion
@@ -33,15 +34,15 @@ def shipped_erasers(model: str) -> Path | None:
 
 
 def take_in_all(database: Database, store: ArtifactStore, directory: Path, *, model: str) -> list[EraserVersion]:
-    """Every artefact directory within `directory`. One that is damaged is left out and logged: its concept stays unknown,
-    so that requests for it are refused."""
+    """Every artefact directory within `directory`. One that is damaged, or whose name is an alias, is left out and logged: its
+    concept stays unknown, so that requests for it are refused."""
     taken = []
     for path in sorted(directory.iterdir()):
         if path.is_dir():
             try:
                 with database.exclusive() as session:
                     taken.append(take_in(session, store, path, model=model))
-            except (ArtefactError, PydanticCustomError) as error:
+            except (ArtefactError, PydanticCustomError, StateError) as error:
                 logger.error("the eraser at %s is left out: %s", path, error)
     return taken
 
@@ -56,6 +57,7 @@ def take_in(session: Session, store: ArtifactStore, directory: Path, *, model: s
     known = erasers.with_digest(session, concept, digest)
     if known is not None:
         return known
+    aliases.check_free(session, concept)
     versions = erasers.of_concept(session, concept)
     row = erasers.insert_shipped(
         session,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from service import aliases
 from service.binding import Binding, wish_of
 from service.errors import RequestError, ServiceError, StateError
+from service.names import unknown_concept
 from service.policy import Rules, Wish, merge
 from service.schemas.generations import AppliedEraser, EraseItem
 from service.store import erasers
@@ -24,8 +25,9 @@ def resolve(
 ) -> list[AppliedEraser]:
     """The canonical stack of a request. `erase` is None where it does not say; then the defaults of its policies hold.
 
-    Raises for a concept that is unknown, not active, or of another encoder, and for an eraser that this guidance leaves without
-    effect. What policies demand is looked at first and by itself, so that it is clear whose fault it is.
+    An alias is its concept from here on. Raises for a concept that is unknown, not active, or of another encoder, and for an
+    eraser that this guidance leaves without effect. What policies demand is looked at first and by itself, so that it is clear
+    whose fault it is.
     """
 
     def pin(wish: Wish, param: str | None = None) -> AppliedEraser:
@@ -38,6 +40,8 @@ def resolve(
             whose = binding.whose(lambda rules: any(other.concept == wish.concept for other in _demanded(rules, erase)))
             raise _refusal(wish, whose, error) from error
 
+    if erase is not None:
+        erase = aliases.resolve(session, erase, param="erase")
     demanded = _demanded(binding.rules, erase)
     pinned = {wish: pin_demanded(wish) for wish in demanded}
     positions = {item.concept: f"erase[{index}]" for index, item in enumerate(erase or ())}
@@ -77,7 +81,7 @@ def _find(session: Session, wish: Wish, card: ModelCard, param: str | None) -> E
     """The version that is meant, in whatever state it is: the caller says what is wrong with it."""
     versions = erasers.of_concept(session, wish.concept)
     if not versions:
-        raise MissingConcept(wish.concept, erasers.concepts(session), param)
+        raise unknown_concept(session, wish.concept, param)
     if wish.versions:
         wanted = _one_version(wish)
         for row in versions:
@@ -96,17 +100,6 @@ def _one_version(wish: Wish) -> int:
         raise StateError("policy_unsatisfied", f"versions {versions} are demanded at once, of which one can be active")
     (version,) = wish.versions
     return version
-
-
-class MissingConcept(RequestError):
-    """No eraser was ever trained for the concept; the message lists near misses and the way to train one."""
-
-    def __init__(self, concept: str, known: Sequence[str], param: str | None) -> None:
-        near = difflib.get_close_matches(concept, known, n=3, cutoff=0.6)
-        near += [name for name in known if concept in name.split() and name not in near][:2]
-        meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-        cure = f'Train it: POST /erasers {{"concept": "{concept}"}}'
-        super().__init__("unknown_concept", f"no eraser for {concept!r}{meant} {cure}", param=param)
 
 
 def _not_active(row: EraserVersion) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from urllib.parse import quote
 
+from service.schemas.aliases import Alias
 from service.schemas.base import JobError, Page, Progress
 from service.schemas.erasers import Concept, Eraser, EraserLinks
 from service.schemas.generations import Generation, GenerationLinks, Plan
 from service.schemas.policies import Policy, PolicyRules
-from service.store.models import EraserVersion, Job, PolicyVersion
+from service.store.models import EraserAlias, EraserVersion, Job, PolicyVersion
 
 
 def generation(job: Job, progress: Progress | None = None) -> Generation:
@@ -68,12 +69,20 @@ def eraser(row: EraserVersion, job: Job | None, progress: Progress | None = None
     )
 
 
-def concepts(rows: Sequence[EraserVersion], trainings: Mapping[str, Job]) -> list[Concept]:
-    """`rows` are ordered by concept; `trainings` are their jobs by id."""
+def concepts(rows: Sequence[EraserVersion], trainings: Mapping[str, Job], aliases: Mapping[str, Sequence[str]]) -> list[Concept]:
+    """`rows` are ordered by concept; `trainings` are their jobs by id, `aliases` by concept."""
     return [
-        Concept(concept=name, versions=[eraser(row, trainings.get(row.job_id or "")) for row in versions])
+        Concept(
+            concept=name,
+            aliases=list(aliases.get(name, ())),
+            versions=[eraser(row, trainings.get(row.job_id or "")) for row in versions],
+        )
         for name, versions in groupby(rows, key=lambda row: row.concept)
     ]
+
+
+def alias(row: EraserAlias) -> Alias:
+    return Alias(alias=row.alias, concept=row.concept, created_by=row.created_by, created_at=row.created_at)
 
 
 def policy(row: PolicyVersion) -> Policy:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import archives, audit, database, demo, erasers, evaluate, generate, keys, parts, pinned, policies, up
+from service.cli import aliases, archives, audit, database, demo, erasers, evaluate, generate, keys, parts, pinned, policies, up
 from service.cli.failures import expected_failures
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command("demo")(demo.demo)
 app.command("generate")(generate.generate)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(erasers.app, name="erasers")
+erasers.app.add_typer(aliases.app, name="alias")
 erasers.app.command("export")(archives.export)
 erasers.app.command("import")(archives.import_)
 erasers.app.command("used-by")(pinned.used_by)

@@ -32,7 +32,7 @@ router = APIRouter(
 _BINARY: dict[str, Any] = {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}
 _IMPORT_ERRORS = responses(
     "payload_too_large", "invalid_archive", "digest_mismatch", "invalid_eraser", "invalid_concept", "invalid_text",
-    "unknown_method", "eraser_wrong_encoder", "artifact_unavailable", "database_unavailable",
+    "unknown_method", "eraser_wrong_encoder", "alias_conflict", "artifact_unavailable", "database_unavailable",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The registry of erasers: train, look, activate, retire."""
+"""The registry of erasers: train, look, activate, roll back, retire."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from service.gate import judge
 from service.gateway import Gateway
 from service.handlers import responses
 from service.idempotency import Claim, accept_once
+from service.names import hint
 from service.schemas.base import Cursor, Limit, Page
 from service.schemas.erasers import (
     ActivateRequest,
@@ -28,7 +29,7 @@ from service.schemas.erasers import (
 )
 from service.schemas.generations import Generation
 from service.states import JobStatus
-from service.store import erasers, pinned
+from service.store import aliases, erasers, pinned
 from service.store.models import EraserVersion
 from service.text import ConceptName
 
@@ -42,7 +43,8 @@ _TRAIN_ERRORS = responses(
     "invalid_json", "unauthorized", "key_expired", "forbidden", "model_not_found", "invalid_state", "payload_too_large",
     "invalid_request",
     "unknown_field", "invalid_text", "invalid_concept", "invalid_pairs", "invalid_idempotency_key", "idempotency_key_reused",
-    "unknown_method", "model_not_ready", "rate_limited", "too_many_queued", "queue_full", "database_unavailable",
+    "unknown_method", "alias_conflict", "model_not_ready", "rate_limited", "too_many_queued", "queue_full",
+    "database_unavailable",
 )  # fmt: skip
 
 
@@ -80,7 +82,8 @@ def list_erasers(
     with gateway.database.read() as session:
         rows = erasers.page(session, after=cursor, limit=limit + 1)
         trainings = erasers.trainings(session, rows)
-    found = views.concepts(rows, trainings)
+        named = aliases.of_concepts(session, {row.concept for row in rows})
+    found = views.concepts(rows, trainings, named)
     return Page[Concept](data=found[:limit], next_cursor=found[limit - 1].concept if len(found) > limit else None)
 
 
@@ -89,9 +92,11 @@ def get_concept(concept: ConceptPath, gateway: GatewayDep, caller: CallerDep) ->
     with gateway.database.read() as session:
         rows = erasers.of_concept(session, concept)
         trainings = erasers.trainings(session, rows)
-    if not rows:
-        raise MissingError("not_found", f'no eraser for {concept!r}; train one: POST /erasers {{"concept": "{concept}"}}')
-    return views.concepts(rows, trainings)[0]
+        named = aliases.of_concepts(session, [concept])
+        if not rows:
+            cure = f'train one: POST /erasers {{"concept": "{concept}"}}'
+            raise MissingError("not_found", f"no eraser for {concept!r}{hint(session, concept)}; {cure}")
+    return views.concepts(rows, trainings, named)[0]
 
 
 @router.get("/{concept}/{version}", responses=responses("not_found"), summary="One version")

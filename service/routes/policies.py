@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from service import views
+from service import aliases, views
 from service.audit import record
 from service.deps import MAX_VERSION, GatewayDep, OperatorDep
 from service.errors import MissingError, RequestError
@@ -52,13 +52,15 @@ def get_policy(
 @router.put("/{name}", responses=_PUT_ERRORS, summary="Make a policy, or its next version")
 def put_policy(name: PolicyName, request: PolicyRules, gateway: GatewayDep, caller: OperatorDep) -> Policy:
     """In force from the next request on; what was accepted before is not touched. The erasers that it names need not be active
-    yet: until they are, the requests of its keys are refused."""
+    yet: until they are, the requests of its keys are refused. An alias is put down as the concept that it means now."""
     with gateway.database.exclusive() as session:
         for index, key_id in enumerate(request.keys or ()):  # a policy that binds nobody by mistake would hold nothing back
             if keys.find_valid(session, key_id) is None:
                 param = f"keys[{index}]"
                 raise RequestError("invalid_request", f"{param}: no valid key {key_id!r}: GET /keys lists them", param=param)
-        row = policies.put(session, name=name, rules=request.model_dump(mode="json"), created_by=caller.key_id)
+        named = {field: aliases.resolve(session, getattr(request, field), param=field) for field in ("mandatory", "defaults")}
+        rules = request.model_copy(update=named).model_dump(mode="json")
+        row = policies.put(session, name=name, rules=rules, created_by=caller.key_id)
         record(session, "policy.put", name, {"version": row.version, "rules": row.rules}, actor=caller.key_id)
     return views.policy(row)
 

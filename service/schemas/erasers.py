@@ -138,6 +138,7 @@ class Concept(ResponseBody):
     """Every version of one concept's eraser, newest first."""
 
     concept: str
+    aliases: list[str] = Field(description="other names that requests may use for it")
     versions: list[Eraser]
 
 

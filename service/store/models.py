@@ -134,6 +134,17 @@ class EraserVersion(Base):
     retired_at: Mapped[datetime | None]
 
 
+class EraserAlias(Base):
+    """A second name of a concept. That it is no concept with erasers, nor leads to another alias, is `service.aliases`'s."""
+
+    __tablename__ = "eraser_aliases"
+
+    alias: Mapped[str] = mapped_column(String(80), primary_key=True)
+    concept: Mapped[str] = mapped_column(String(80))
+    created_by: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    created_at: Mapped[datetime]
+
+
 class GenerationEraser(Base):
     """That a generation has an eraser version pinned, as its plan says; here so that it is found from the eraser's side."""
 

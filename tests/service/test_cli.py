@@ -155,3 +155,13 @@ def test_out_of_one_registry_and_into_another(clearway: Clearway, service: Clien
     assert (out.read_bytes(), sorted(path.name for path in tmp_path.glob("out*"))) == (b"no archive", ["out.tar"])
     for arguments in (("import", str(tmp_path / "none")), ("import", str(tmp_path)), ("export", "cat@1", "--out", "no/where")):
         assert clearway("erasers", *arguments)[0] == 2
+
+
+def test_second_names(clearway: Clearway, service: Client) -> None:
+    assert clearway("erasers", "alias", "list") == (0, "", "")
+    assert clearway("erasers", "alias", "put", "The Chapel", "church") == (0, "the chapel  →  church\n", "")
+    assert clearway("erasers", "alias", "list")[1] == "the chapel  →  church\n"
+    assert service.generate({"prompt": "a", "erase": ["the chapel"]})["erase"][0]["concept"] == "church"
+    assert "alias_conflict" in clearway("erasers", "alias", "put", "shrine", "the chapel")[2]
+    assert clearway("erasers", "alias", "delete", "the chapel") == (0, "", "")
+    assert "not_found" in clearway("erasers", "alias", "delete", "the chapel")[2]

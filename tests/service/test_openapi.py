@@ -81,6 +81,9 @@ def things(client: TestClient, generations: list[str], operation: Any) -> Iterat
         yield {"concept": "church", "version": 1}
     elif operation.path == "/keys/{id}":
         yield {"id": client.post("/keys", json={"name": "a"}).json()["id"]}
+    elif operation.path == "/aliases/{alias}":
+        assert client.put("/aliases/kirk", json={"concept": "church"}).is_success
+        yield {"alias": "kirk"}
     elif operation.path == "/policies/{name}":
         assert client.put("/policies/house", json={}).is_success
         yield {"name": "house"}
