@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from erasers.pairs import Pairs
     from erasers.stack import Handle, Use, attach
     from erasers.training import train
+    from erasers.untrained import from_names
 
 _HOME = {
     "ClearConfig": "erasers.methods.clear_config",
@@ -35,6 +36,7 @@ _HOME = {
     "attach": "erasers.stack",
     "evaluate_embeddings": "erasers.evaluate",
     "fingerprint": "erasers.encoders",
+    "from_names": "erasers.untrained",
     "load": "erasers.eraser",
     "train": "erasers.training",
 }
@@ -50,6 +52,7 @@ __all__ = [
     "attach",
     "evaluate_embeddings",
     "fingerprint",
+    "from_names",
     "load",
     "train",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -94,6 +95,17 @@ class PromptEncoder:
         input_ids, mask = input_ids.to(self.device), mask.to(self.device)
         final = self.text_encoder(input_ids=input_ids, attention_mask=mask if self.padding == "masked" else None)[0]
         return EncodedBatch(rows, final, real_tokens_of(self.text_encoder, mask))
+
+
+@contextmanager
+def evaluating(text_encoder: nn.Module) -> Iterator[None]:
+    """Dropout off; back to how it was afterwards."""
+    was_training = text_encoder.training
+    text_encoder.eval()
+    try:
+        yield
+    finally:
+        text_encoder.train(was_training)
 
 
 def mean_by_prompt(values: Tensor, prompt: Tensor) -> Tensor:

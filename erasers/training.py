@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,14 @@ from erasers import artefact, cache, encoders, methods, strength
 from erasers.activity import chunks
 from erasers.artefact import ArtefactConfig, EncoderIdentity, Gate
 from erasers.checkpoint import Checkpoint
-from erasers.encoding import PromptEncoder, max_by_prompt
+from erasers.encoding import PromptEncoder, evaluating, max_by_prompt
 from erasers.eraser import Eraser
 from erasers.errors import ConfigError
 from erasers.evaluate.probe import LinearProbe, fit_probe
 from erasers.evaluate.report import report
 from erasers.gate import fit_gate
 from erasers.methods.base import Fitted, Progress, TrainingSet
-from erasers.methods.config import MethodConfig
-from erasers.options import from_mapping
+from erasers.methods.config import MethodConfig, config_of
 from erasers.pairs import Pairs, Split
 
 DRAFT = "0" * 64
@@ -60,7 +58,7 @@ def train(
     on the clock.
     """
     chosen = methods.get(method)
-    settings = _settings(chosen.config_type, config)
+    settings = config_of(chosen.config_type, config)
     if settings.gate and chosen.stage != "block":
         raise ConfigError(f"gate is for methods that act on a block's output, not for {method}, which acts at {chosen.stage!r}")
     tell = progress or _silent
@@ -69,7 +67,7 @@ def train(
         raise ConfigError(f"layer must be below {identity.layers}, the number of the encoder's blocks, got {settings.layer}")
     encoder = PromptEncoder(text_encoder, tokenizer, max_length, settings.padding)
     parts = pairs.split(seed)
-    with _evaluating(text_encoder):
+    with evaluating(text_encoder):
         activations = cache.build(
             encoder,
             [prompt for part in parts for side in (part.positive, part.negative) for prompt in side] + list(keep_prompts),
@@ -109,16 +107,6 @@ def train(
         evaluation = report(encoder, eraser, probe, parts.test, keep_prompts=keep_prompts, fingerprint=identity.fingerprint)
         tell("evaluate", 1, 1, evaluation)
     return Eraser.build(replace(eraser.config, evaluation=evaluation), tensors)
-
-
-def _settings(kind: type[MethodConfig], config: MethodConfig | Mapping[str, Any] | None) -> MethodConfig:
-    if config is None:
-        return kind()
-    if isinstance(config, kind):
-        return config
-    if isinstance(config, Mapping):
-        return from_mapping(kind, config)
-    raise ConfigError(f"config must be a {kind.__name__}, a mapping of its options, or None, got {type(config).__name__}")
 
 
 def _config(
@@ -222,17 +210,6 @@ def _directory(path: str | Path) -> Path:
 
 def _sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
-
-
-@contextmanager
-def _evaluating(text_encoder: nn.Module) -> Iterator[None]:
-    """Dropout off; back to how it was afterwards."""
-    was_training = text_encoder.training
-    text_encoder.eval()
-    try:
-        yield
-    finally:
-        text_encoder.train(was_training)
 
 
 def _silent(stage: str, step: int, total: int, info: dict[str, Any]) -> None:

@@ -3,8 +3,8 @@
     tokens ─▶ block 0: attention ─▶ … ─▶ block l ─▶ … ─▶ final norm ─▶ embeddings        the negative prompt, its own way
                        "attention"       "block"                       "embeddings"      "negative_prompt"
 
-One file a method, registered in `erasers.methods`, of one of the four kinds below. Serving, strength, artefact and evaluation
-are the same for all.
+One file a method, registered in `erasers.methods`, of one of the four kinds below; `TrainingFree` is what may be said of any
+of them. Serving, strength, artefact and evaluation are the same for all.
 """
 
 from __future__ import annotations
@@ -87,6 +87,19 @@ class Method(ABC, Generic[Config]):
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors to store, and a report of what that changes. Unless a method says otherwise: all, nothing."""
         return fitted.tensors, {}
+
+
+class TrainingFree(Method[Config]):
+    """Needs the concept's names and no pairs, so that `erasers.from_names` can do without a training."""
+
+    @abstractmethod
+    def fit_names(self, concept: Concept, encoder: PromptEncoder, config: Config) -> Fitted: ...
+
+    def fit(self, data: TrainingSet, config: Config) -> Fitted:
+        """The same: pairs only measure what comes of it."""
+        fitted = self.fit_names(data.concept, data.encoder, config)
+        data.progress("fit", 1, 1, {})
+        return fitted
 
 
 class BlockMethod(Method[Config]):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from erasers.encoding import Padding
-from erasers.options import check_types, require
+from erasers.errors import ConfigError
+from erasers.options import check_types, from_mapping, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +41,14 @@ class MethodConfig:
         require(self.gamma_margin >= 1, "gamma_margin", self.gamma_margin, "1 or more")
         require(self.drift_budget > 0, "drift_budget", self.drift_budget, "above 0")
         require(0 < self.gate_fpr < 1, "gate_fpr", self.gate_fpr, "between 0 and 1")
+
+
+def config_of(kind: type[MethodConfig], config: MethodConfig | Mapping[str, Any] | None) -> MethodConfig:
+    """What a caller gives as a method's config: one, options that differ from its defaults, or None."""
+    if config is None:
+        return kind()
+    if isinstance(config, kind):
+        return config
+    if isinstance(config, Mapping):
+        return from_mapping(kind, config)
+    raise ConfigError(f"config must be a {kind.__name__}, a mapping of its options, or None, got {type(config).__name__}")

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from erasers import encoders
+from erasers.concepts import Concept
+from erasers.encoding import PromptEncoder
 from erasers.errors import ArtefactInvalid
-from erasers.methods.base import Fitted, PromptMethod, TrainingSet
+from erasers.methods.base import Fitted, PromptMethod, TrainingFree
 from erasers.methods.config import MethodConfig
 from erasers.options import require
 
@@ -27,13 +30,13 @@ class NegPromptConfig(MethodConfig):
         require(self.gamma == 1.0, "gamma", self.gamma, "1: words are there or not")
 
 
-class NegPrompt(PromptMethod[NegPromptConfig]):
+class NegPrompt(TrainingFree[NegPromptConfig], PromptMethod[NegPromptConfig]):
     name = "negprompt"
     config_type = NegPromptConfig
 
-    def fit(self, data: TrainingSet, config: NegPromptConfig) -> Fitted:
-        data.progress("fit", 1, 1, {})
-        return Fitted(layer=data.cache.layers - 1, tensors={}, parameters={"words": list(data.concept.names)}, mask={}, search={})
+    def fit_names(self, concept: Concept, encoder: PromptEncoder, config: NegPromptConfig) -> Fitted:
+        last = len(encoders.blocks(encoder.text_encoder)) - 1
+        return Fitted(layer=last, tensors={}, parameters={"words": list(concept.names)}, mask={}, search={})
 
     def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         words = parameters.get("words")

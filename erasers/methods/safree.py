@@ -22,8 +22,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from erasers import encoders
+from erasers.concepts import Concept
+from erasers.encoding import PromptEncoder
 from erasers.errors import ArtefactInvalid
-from erasers.methods.base import EmbeddingMethod, Fitted, Tensors, TrainingSet
+from erasers.methods.base import EmbeddingMethod, Fitted, Tensors, TrainingFree
 from erasers.methods.config import MethodConfig
 from erasers.options import require
 
@@ -45,21 +48,20 @@ class SafreeConfig(MethodConfig):
         require(self.alpha >= 0, "alpha", self.alpha, "0 or more")
 
 
-class Safree(EmbeddingMethod[SafreeConfig]):
+class Safree(TrainingFree[SafreeConfig], EmbeddingMethod[SafreeConfig]):
     name = "safree"
     config_type = SafreeConfig
 
-    def fit(self, data: TrainingSet, config: SafreeConfig) -> Fitted:
-        """The phrases are the concept's name and synonyms; pairs only measure what comes of it."""
-        states = data.encoder.final_states(data.concept.names)
+    def fit_names(self, concept: Concept, encoder: PromptEncoder, config: SafreeConfig) -> Fitted:
+        """The phrases are the concept's name and synonyms."""
+        states = encoder.final_states(concept.names)
         if config.reference:
             first = torch.cat([states.prompt.new_ones(1), states.prompt.diff()]) > 0
             phrases = states.tokens[first]
         else:
             phrases = states.pooled()
-        data.progress("fit", 1, 1, {})
         return Fitted(
-            layer=data.cache.layers - 1,
+            layer=len(encoders.blocks(encoder.text_encoder)) - 1,
             tensors={"basis": _orthonormal(phrases).contiguous()},
             parameters={"alpha": float(config.alpha), "reference": config.reference},
             mask={},
