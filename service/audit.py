@@ -60,6 +60,7 @@ def record(session: Session, action: Action, subject: str, details: Mapping[str,
 def accepted_generation(session: Session, job: Job, planned: Plan, *, keep_prompt: bool) -> None:
     details = planned.model_dump(include={"policies", "seed", "model", "encoder_fingerprint"})
     details["erase"] = [eraser.model_dump(exclude={"layer"}) for eraser in planned.erase]
+    details["fallbacks"] = [fallback.model_dump() for fallback in planned.fallbacks]
     details["prompt_sha256"] = hashlib.sha256(planned.prompt.encode()).hexdigest()
     if keep_prompt:
         details["prompt"] = planned.prompt

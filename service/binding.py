@@ -10,7 +10,7 @@ from typing import get_args
 from sqlalchemy.orm import Session
 
 from service.policy import LimitName, Rules, Wish, join
-from service.schemas.generations import AppliedPolicy, EraseItem
+from service.schemas.generations import AppliedPolicy, EraseItem, OnMissing
 from service.schemas.policies import PolicyRules
 from service.store import policies
 from service.store.models import PolicyVersion
@@ -68,16 +68,17 @@ def _asks(row: PolicyVersion, concept: str, versions: Collection[int | None] | N
 def _rules(rules: PolicyRules) -> Rules:
     limits = ((name, getattr(rules.limits, name)) for name in get_args(LimitName))
     return Rules(
-        mandatory=tuple(map(wish_of, rules.mandatory)),
-        defaults=tuple(map(wish_of, rules.defaults)),
+        mandatory=tuple(wish_of(item, rules.on_missing) for item in rules.mandatory),
+        defaults=tuple(wish_of(item, rules.on_missing) for item in rules.defaults),
         models=None if rules.models is None else frozenset(rules.models),
         limits={name: most for name, most in limits if most is not None},
     )
 
 
-def wish_of(item: EraseItem) -> Wish:
+def wish_of(item: EraseItem, on_missing: OnMissing) -> Wish:
     versions = frozenset() if item.version is None else frozenset({item.version})
-    return Wish(item.concept, versions, frozenset({item.strength}))
+    fallbacks = frozenset() if on_missing == "refuse" else frozenset({on_missing})
+    return Wish(item.concept, versions, frozenset({item.strength}), fallbacks)
 
 
 def _named(found: Iterable[tuple[str, int]]) -> str:

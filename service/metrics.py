@@ -51,6 +51,12 @@ class Metrics:
         self._uses = Counter(
             "clearway_eraser_uses", "Generations in which an eraser acted, by receipt.", ("concept", "version"), registry=registry
         )
+        self._fallbacks = Counter(
+            "clearway_fallback_uses",
+            "Concepts for which a method without training stood in, by receipt.",
+            ("method",),
+            registry=registry,
+        )
         self._eraser_labels = _Bounded(MAX_ERASERS)
         self._stage_labels = _Bounded(MAX_STAGES)
 
@@ -86,6 +92,8 @@ class Metrics:
                 self._stages.labels(job.kind, *self._stage_labels.of(stage)).observe(seconds)
         for use in record.get("erasers", ()):
             self._uses.labels(*self._eraser_labels.of(use["concept"], str(use["version"]))).inc()
+        for use in record.get("fallbacks", ()):
+            self._fallbacks.labels(use["method"]).inc()
 
 
 class _Bounded:

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.schemas.generations import Plan
 from service.store.models import Job
-from workers.contract import EraserPin, GenerationTask, TrainingTask
+from workers.contract import EraserPin, FallbackPin, GenerationTask, TrainingTask
 
 
 def payload(job: Job) -> dict[str, Any]:
@@ -21,8 +21,9 @@ def _generation(job: Job) -> GenerationTask:
         EraserPin(concept=eraser.concept, version=eraser.version, digest=eraser.digest, strength=eraser.strength)
         for eraser in plan.erase
     )
-    numbers = plan.model_dump(exclude={"erase", "encoder_fingerprint", "policies"})
-    return GenerationTask(id=job.id, attempt=job.attempt, erase=pins, **numbers)
+    fallbacks = tuple(FallbackPin(**fallback.model_dump()) for fallback in plan.fallbacks)
+    numbers = plan.model_dump(exclude={"erase", "fallbacks", "encoder_fingerprint", "policies"})
+    return GenerationTask(id=job.id, attempt=job.attempt, erase=pins, fallbacks=fallbacks, **numbers)
 
 
 def _training(job: Job) -> TrainingTask:

@@ -22,6 +22,7 @@ Number = TypeVar("Number", int, float)
 def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: Binding) -> Plan:
     _allow_model(card, binding)
     guidance = _or(request.guidance_scale, card.default_guidance_scale)
+    stack = resolve(session, request, card, guidance_scale=guidance, binding=binding)
     width, height, frames, steps = (_default(name, card, binding) for name in get_args(LimitName))
     planned = Plan(
         model=card.id,
@@ -35,7 +36,8 @@ def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: B
         guidance_scale=guidance,
         seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
         frames_per_second=card.default_frames_per_second,
-        erase=resolve(session, request.erase, card, guidance_scale=guidance, binding=binding),
+        erase=stack.erase,
+        fallbacks=stack.fallbacks,
         policies=binding.applied,
     )
     _allow_numbers(planned, binding)

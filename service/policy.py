@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from workers.contract import FallbackMethod
+
 LimitName = Literal["width", "height", "num_frames", "num_inference_steps"]
 
 
@@ -17,11 +19,13 @@ LimitName = Literal["width", "height", "num_frames", "num_inference_steps"]
 class Wish:
     """One concept to erase. Without a version the active one acts. A wish for several versions is that of policies which
     contradict each other: nothing fulfils it. Of several strengths the greatest, None being the eraser's own, which only
-    the registry knows."""
+    the registry knows. Where no eraser is active one of `fallbacks` may stand in, which all who wish for the concept must
+    allow: none may, unless somebody says so."""
 
     concept: str
     versions: frozenset[int] = frozenset()
     strengths: frozenset[float | None] = frozenset({None})
+    fallbacks: frozenset[FallbackMethod] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,21 @@ def unite(wishes: Iterable[Wish]) -> tuple[Wish, ...]:
     united: dict[str, Wish] = {}
     for wish in wishes:
         other = united.get(wish.concept, wish)
-        united[wish.concept] = Wish(wish.concept, wish.versions | other.versions, wish.strengths | other.strengths)
+        united[wish.concept] = Wish(
+            wish.concept, wish.versions | other.versions, wish.strengths | other.strengths, wish.fallbacks & other.fallbacks
+        )
     return tuple(united[concept] for concept in sorted(united))
 
 
 def merge(requested: Iterable[Wish], mandatory: Iterable[Wish]) -> tuple[Wish, ...]:
-    """One wish per concept, in the order of names. A mandatory version holds against a requested one."""
+    """One wish per concept, in the order of names. A mandatory version holds against a requested one; a fallback needs both."""
     joined = {wish.concept: wish for wish in unite(requested)}
     for must in unite(mandatory):
         asked = joined.get(must.concept, must)
-        joined[must.concept] = Wish(must.concept, must.versions or asked.versions, must.strengths | asked.strengths)
+        joined[must.concept] = Wish(
+            must.concept,
+            must.versions or asked.versions,
+            must.strengths | asked.strengths,
+            must.fallbacks & asked.fallbacks,
+        )
     return tuple(joined[concept] for concept in sorted(joined))

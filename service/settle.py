@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from service import audit, registry
 from service.logs import about
 from service.metrics import Metrics
-from service.schemas.generations import Plan
+from service.schemas.generations import AppliedFallback, Plan
 from service.states import TERMINAL
 from service.store import jobs
 from service.store.database import Database
@@ -29,6 +29,7 @@ from workers.artifacts import ArtifactMissing, ArtifactStore
 from workers.contract import (
     MAX_ATTEMPTS,
     FailureRecord,
+    FallbackUse,
     Receipt,
     TrainingResult,
     eraser_key,
@@ -82,9 +83,12 @@ class Settler:
         receipt = self._read(Receipt, receipt_key(job.id, job.attempt), job)
         if receipt is None:
             return None
-        wanted = sorted((eraser.digest, round(eraser.strength, 4)) for eraser in Plan.model_validate(job.plan).erase)
+        plan = Plan.model_validate(job.plan)
+        wanted = sorted((eraser.digest, round(eraser.strength, 4)) for eraser in plan.erase)
         if sorted((use.digest, round(use.strength, 4)) for use in receipt.erasers) != wanted:
             raise _Unusable("the receipt does not list exactly the erasers that were asked for; the video is withheld")
+        if [_asked(use) for use in receipt.fallbacks] != [_asked(fallback) for fallback in plan.fallbacks]:
+            raise _Unusable("the receipt does not list exactly the fallbacks that were asked for; the video is withheld")
         if not self._store.exists(video_key(job.id, job.attempt)):
             raise _Unusable("there is a receipt, but no video")
         result = _finite(receipt.model_dump(mode="json"))
@@ -147,6 +151,10 @@ def _failing(code: str, message: str) -> Move:
         return True
 
     return move
+
+
+def _asked(fallback: FallbackUse | AppliedFallback) -> tuple[str, str, dict[str, Any], float]:
+    return fallback.concept, fallback.method, fallback.settings, round(fallback.strength, 4)
 
 
 def _began(job: Job, seconds: float) -> datetime:

@@ -1,56 +1,68 @@
-"""The stack of a request: what it asks for, joined with what its policies demand, each eraser pinned by digest."""
+"""The stack of a request: what it asks for, joined with what its policies demand, each eraser pinned by digest, and each
+fallback by its settings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
 from service import aliases
 from service.binding import Binding, wish_of
 from service.errors import RequestError, ServiceError, StateError
+from service.fallback import check_guidance, may_stand_in, stand_in
 from service.names import unknown_concept
 from service.policy import Rules, Wish, merge
-from service.schemas.generations import AppliedEraser, EraseItem
+from service.schemas.generations import AppliedEraser, AppliedFallback, GenerateRequest
 from service.store import erasers
 from service.store.models import EraserVersion
 from workers.contract import ModelCard
 
-NEEDS_GUIDANCE = ("negprompt",)
-"""Methods that only classifier-free guidance carries to the video."""
+
+class Stack(NamedTuple):
+    """Each in the order of concepts, of which none is in both."""
+
+    erase: list[AppliedEraser]
+    fallbacks: list[AppliedFallback]
 
 
-def resolve(
-    session: Session, erase: Sequence[EraseItem] | None, card: ModelCard, *, guidance_scale: float, binding: Binding
-) -> list[AppliedEraser]:
-    """The canonical stack of a request. `erase` is None where it does not say; then the defaults of its policies hold.
+def resolve(session: Session, request: GenerateRequest, card: ModelCard, *, guidance_scale: float, binding: Binding) -> Stack:
+    """The canonical stack of a request. Where its `erase` is None, the defaults of its policies hold.
 
-    An alias is its concept from here on. Raises for a concept that is unknown, not active, or of another encoder, and for an
-    eraser that this guidance leaves without effect. What policies demand is looked at first and by itself, so that it is clear
-    whose fault it is.
+    An alias is its concept from here on. Raises for a concept that is unknown, not active, or of another encoder, unless
+    something may stand in, and for an eraser that this guidance leaves without effect. What policies demand is looked at first
+    and by itself, so that it is clear whose fault it is.
     """
+    erase = None if request.erase is None else aliases.resolve(session, request.erase, param="erase")
 
-    def pin(wish: Wish, param: str | None = None) -> AppliedEraser:
-        return _pin(session, wish, card, guidance_scale, param)
+    def pin(wish: Wish, param: str | None = None) -> AppliedEraser | AppliedFallback:
+        try:
+            return _pin(session, wish, card, guidance_scale, param)
+        except ServiceError as refusal:
+            if not may_stand_in(wish, refusal.code):
+                raise
+        return stand_in(wish, guidance_scale=guidance_scale, param=param)
 
-    def pin_demanded(wish: Wish) -> AppliedEraser:
+    def pin_demanded(wish: Wish) -> AppliedEraser | AppliedFallback:
         try:
             return pin(wish)
         except ServiceError as error:
-            whose = binding.whose(lambda rules: any(other.concept == wish.concept for other in _demanded(rules, erase)))
+            whose = binding.whose(lambda rules: any(other.concept == wish.concept for other in _demanded(rules, request)))
             raise _refusal(wish, whose, error) from error
 
-    if erase is not None:
-        erase = aliases.resolve(session, erase, param="erase")
-    demanded = _demanded(binding.rules, erase)
+    demanded = _demanded(binding.rules, request)
     pinned = {wish: pin_demanded(wish) for wish in demanded}
     positions = {item.concept: f"erase[{index}]" for index, item in enumerate(erase or ())}
-    wishes = merge(map(wish_of, erase or ()), demanded)
-    return [pinned.get(wish) or pin(wish, positions.get(wish.concept)) for wish in wishes]
+    wishes = merge((wish_of(item, request.on_missing) for item in erase or ()), demanded)
+    acting = [pinned.get(wish) or pin(wish, positions.get(wish.concept)) for wish in wishes]
+    return Stack(
+        [one for one in acting if isinstance(one, AppliedEraser)], [one for one in acting if isinstance(one, AppliedFallback)]
+    )
 
 
-def _demanded(rules: Rules, erase: Sequence[EraseItem] | None) -> tuple[Wish, ...]:
-    return merge(rules.defaults if erase is None else (), rules.mandatory)
+def _demanded(rules: Rules, request: GenerateRequest) -> tuple[Wish, ...]:
+    return merge(rules.defaults if request.erase is None else (), rules.mandatory)
 
 
 def _refusal(wish: Wish, whose: str, error: ServiceError) -> StateError:
@@ -66,13 +78,7 @@ def _pin(session: Session, wish: Wish, card: ModelCard, guidance_scale: float, p
         raise _wrong_encoder(wish.concept, row, card, param)
     if row.digest is None or row.strength is None or row.layer is None:
         raise AssertionError(f"active version {row.id} without an artefact")
-    if row.method in NEEDS_GUIDANCE and guidance_scale <= 1:
-        raise RequestError(
-            "invalid_guidance",
-            f"the eraser of {row.concept!r}, version {row.version}, acts through the negative prompt, which does nothing at "
-            f"guidance_scale {guidance_scale:g}: give one above 1",
-            param="guidance_scale",
-        )
+    check_guidance(f"the eraser of {row.concept!r}, version {row.version},", row.method, guidance_scale)
     strength = max(row.strength if strength is None else strength for strength in wish.strengths)
     return AppliedEraser(concept=row.concept, version=row.version, digest=row.digest, strength=strength, layer=row.layer)
 
@@ -81,7 +87,7 @@ def _find(session: Session, wish: Wish, card: ModelCard, param: str | None) -> E
     """The version that is meant, in whatever state it is: the caller says what is wrong with it."""
     versions = erasers.of_concept(session, wish.concept)
     if not versions:
-        raise unknown_concept(session, wish.concept, param)
+        raise unknown_concept(session, wish.concept, param, stand_in=True)
     if wish.versions:
         wanted = _one_version(wish)
         for row in versions:

@@ -75,6 +75,7 @@ def video(job: Job, progress: Progress | None) -> Video:
         error=JobError(code=job.error_code, message=job.error_message or "") if job.error_code else None,
         state=job.status,
         erase=plan.erase,
+        fallbacks=plan.fallbacks,
         policies=plan.policies,
         num_frames=plan.num_frames,
         frames_per_second=plan.frames_per_second,

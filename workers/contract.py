@@ -30,7 +30,7 @@ TRAIN_FUNCTION = "workers.tasks.train"
 MAX_ATTEMPTS = 3
 
 FailureCode = Literal[
-    "eraser_unavailable",  # a pinned eraser is not in the store
+    "eraser_unavailable",  # a pinned eraser is not in the store, or a fallback cannot be made of the concept's name
     "eraser_corrupt",  # its bytes do not have the pinned digest, or do not parse
     "eraser_incompatible",  # made for another text encoder than the one loaded
     "eraser_inactive",  # hooked, but it edited no token of a prompt it should have edited
@@ -63,6 +63,19 @@ class EraserPin(Record):
     strength: float | None = Field(default=None, ge=0, le=100, description="γ; None means the artefact's own")
 
 
+FallbackMethod = Literal["safree", "negprompt"]
+"""Methods that need no training, and may stand in where a concept has no active eraser."""
+
+
+class FallbackPin(Record):
+    """One concept of one request that no trained eraser takes out: the worker makes one of its name, set as is said here."""
+
+    concept: str
+    method: FallbackMethod
+    settings: dict[str, JsonValue] = Field(description="options of the method: what decides, with the name, what it does")
+    strength: float = Field(ge=0, le=1, description="γ; 1 is all that such a method does")
+
+
 class GenerationTask(Record):
     schema_version: Literal[1] = SCHEMA_VERSION
     id: Identifier
@@ -71,6 +84,7 @@ class GenerationTask(Record):
     prompt: str
     negative_prompt: str = ""
     erase: tuple[EraserPin, ...]
+    fallbacks: tuple[FallbackPin, ...] = ()
     width: int
     height: int
     num_frames: int
@@ -122,6 +136,18 @@ class EraserUse(Record):
     score_after: float
 
 
+class FallbackUse(Record):
+    """What a method without training did in one request for a concept that had no active eraser."""
+
+    concept: str
+    method: FallbackMethod
+    settings: dict[str, JsonValue]
+    strength: float
+    tokens_edited: int = Field(ge=0, description="of the prompt; phrases, where it acts on the negative prompt")
+    score_before: float = Field(description="how strongly the concept was present where the method acts; 0 if that is no state")
+    score_after: float
+
+
 class Receipt(Record):
     """Proof of what was applied; its arrival in the store is what makes a generation succeeded."""
 
@@ -131,6 +157,7 @@ class Receipt(Record):
     model: str
     encoder_fingerprint: Digest
     erasers: tuple[EraserUse, ...]
+    fallbacks: tuple[FallbackUse, ...] = ()
     prompt_sha256: Digest
     seed: int
     width: int

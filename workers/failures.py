@@ -93,6 +93,7 @@ def recover(here: Resident, failure: Failure) -> None:
     """Leave the process fit for the next job, or see to it that there is no next job."""
     if failure.code == "out_of_memory":
         here.erasers.clear()
+        here.fallbacks.clear()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -12,7 +12,7 @@ from workers.attempt import Attempt
 from workers.contract import GenerationTask, ModelCard, Receipt, video_key
 from workers.errors import InvalidRequest, ModelUnavailable, UnusableOutput
 from workers.pipelines.base import Frames, Shape, Stack
-from workers.receipts import eraser_uses, make_receipt
+from workers.receipts import eraser_uses, fallback_uses, make_receipt
 from workers.resident import Resident
 from workers.video import encode_mp4
 
@@ -23,11 +23,13 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
     shape = check_shape(task, pipeline.card())
     memory.reset_peak(pipeline.device)
     with attempt.stage("erasers"):
-        stack = here.erasers.stack(task.erase)
+        trained, untrained = here.erasers.stack(task.erase), here.fallbacks.stack(task.fallbacks)
+        stack = trained + untrained
         check_guidance(stack, shape)
     with attempt.stage("encode"):
         conditioning = pipeline.encode(task.prompt, task.negative_prompt, stack)
-        uses = eraser_uses(task.erase, stack, conditioning.uses, prompt=task.prompt)
+        uses = eraser_uses(task.erase, trained, conditioning.uses, prompt=task.prompt)
+        fallbacks = fallback_uses(task.fallbacks, untrained, conditioning.uses, prompt=task.prompt)
     with attempt.stage("denoise"):
         latents = pipeline.denoise([conditioning], [task.seed], shape, attempt.step)
     with attempt.stage("decode"):
@@ -41,6 +43,7 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
         task,
         fingerprint=pipeline.fingerprint,
         uses=uses,
+        fallbacks=fallbacks,
         video=video,
         stage_seconds=attempt.stage_seconds,
         peak_memory_bytes=memory.peak_bytes(pipeline.device),

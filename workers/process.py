@@ -13,6 +13,7 @@ from workers.artifacts import open_store
 from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, WorkerKind, model_id, model_key
 from workers.eraser_cache import EraserCache
 from workers.errors import ModelUnavailable
+from workers.fallbacks import Fallbacks
 from workers.pipelines.load import load_pipeline
 from workers.presence import Presence, new_worker_name
 from workers.resident import Resident, install
@@ -44,7 +45,14 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
     store.put(model_key(pipeline.card().id), pipeline.card().model_dump_json(indent=2).encode())
     cache = EraserCache(store, fingerprint=pipeline.fingerprint, device=pipeline.device, max_bytes=settings.eraser_cache_bytes)
     resident = Resident(
-        kind=kind, settings=settings, redis=redis, store=store, pipeline=pipeline, erasers=cache, presence=presence
+        kind=kind,
+        settings=settings,
+        redis=redis,
+        store=store,
+        pipeline=pipeline,
+        erasers=cache,
+        fallbacks=Fallbacks(pipeline),
+        presence=presence,
     )
     install(resident)
     logger.info("%s holds %s on %s", resident.name, pipeline.card().id, pipeline.device)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from erasers.concepts import Concept
-from workers.contract import EraserPin, EraserUse, GenerationTask, Receipt
+from workers.contract import EraserPin, EraserUse, FallbackPin, FallbackUse, GenerationTask, Receipt
 from workers.errors import EraserInactive
 from workers.pipelines.base import Stack
 from workers.records import utc_now
@@ -22,32 +22,39 @@ def eraser_uses(pins: Sequence[EraserPin], stack: Stack, uses: Sequence[Use], *,
     An eraser may leave a prompt alone that has nothing of its concept: a sparse one finds no feature there, a gated one
     stays shut. A prompt that names the concept must have been edited, gate or no gate.
     """
-    by_digest = {use.digest: use for use in uses}
-    return tuple(
-        _eraser_use(pin, eraser, by_digest.get(pin.digest), prompt) for pin, eraser in zip(pins, stack.erasers, strict=True)
-    )
+    records = []
+    for pin, eraser in zip(pins, stack.erasers, strict=True):
+        what = f"the eraser of {pin.concept!r} (version {pin.version})"
+        use = _checked(eraser, uses, prompt, what=what, cure="train it with prompts like this one")
+        records.append(EraserUse(concept=pin.concept, version=pin.version, digest=use.digest, layer=use.layer, **_numbers(use)))
+    return tuple(records)
 
 
-def _eraser_use(pin: EraserPin, eraser: Eraser, use: Use | None, prompt: str) -> EraserUse:
+def fallback_uses(pins: Sequence[FallbackPin], stack: Stack, uses: Sequence[Use], *, prompt: str) -> tuple[FallbackUse, ...]:
+    """As `eraser_uses`, of those that were made of a name; the settings are what each was made with."""
+    records = []
+    for pin, eraser in zip(pins, stack.erasers, strict=True):
+        what = f"{eraser.method}, which stands in for an eraser of {pin.concept!r},"
+        use = _checked(eraser, uses, prompt, what=what, cure="train an eraser of it")
+        settings = {name: eraser.config.recipe[name] for name in pin.settings}
+        records.append(FallbackUse(concept=pin.concept, method=pin.method, settings=settings, **_numbers(use)))
+    return tuple(records)
+
+
+def _checked(eraser: Eraser, uses: Sequence[Use], prompt: str, *, what: str, cure: str) -> Use:
+    use = next((use for use in uses if use.digest == eraser.digest), None)
     if use is None:
-        raise EraserInactive(f"the eraser of {pin.concept!r} (version {pin.version}) was not applied to the prompt")
+        raise EraserInactive(f"{what} was not applied to the prompt")
     if use.tokens_edited == 0 and use.strength > 0:
         named = Concept(eraser.concept, synonyms=eraser.config.synonyms).named_in(prompt)
         if named is not None:
-            raise EraserInactive(
-                f"the eraser of {pin.concept!r} (version {pin.version}) edited no token of a prompt that names {named!r}: "
-                "train it with prompts like this one"
-            )
-    return EraserUse(
-        concept=pin.concept,
-        version=pin.version,
-        digest=use.digest,
-        layer=use.layer,
-        strength=use.strength,
-        tokens_edited=use.tokens_edited,
-        score_before=use.score_before,
-        score_after=use.score_after,
-    )
+            raise EraserInactive(f"{what} edited no token of a prompt that names {named!r}: {cure}")
+    return use
+
+
+def _numbers(use: Use) -> dict[str, Any]:
+    names = ("strength", "tokens_edited", "score_before", "score_after")
+    return {name: getattr(use, name) for name in names}
 
 
 def make_receipt(
@@ -55,6 +62,7 @@ def make_receipt(
     *,
     fingerprint: str,
     uses: tuple[EraserUse, ...],
+    fallbacks: tuple[FallbackUse, ...],
     video: bytes,
     stage_seconds: Mapping[str, float],
     peak_memory_bytes: int,
@@ -66,6 +74,7 @@ def make_receipt(
         model=task.model,
         encoder_fingerprint=fingerprint,
         erasers=uses,
+        fallbacks=fallbacks,
         prompt_sha256=hashlib.sha256(task.prompt.encode()).hexdigest(),
         seed=task.seed,
         width=task.width,

@@ -16,6 +16,7 @@ from workers.attempt import Attempt
 from workers.contract import WorkerKind, rq_job_id
 from workers.eraser_cache import EraserCache
 from workers.events import Events
+from workers.fallbacks import Fallbacks
 from workers.lease import Lease
 from workers.pipelines.base import VideoPipeline
 from workers.presence import Presence
@@ -31,6 +32,7 @@ class Resident:
     store: ArtifactStore
     pipeline: VideoPipeline
     erasers: EraserCache
+    fallbacks: Fallbacks
     presence: Presence
     must_exit: bool = False
     """Set when the device can no longer be trusted: the process ends after this job, for its supervisor to start it anew."""

@@ -16,6 +16,12 @@ def generate(
     erase: Annotated[
         list[str] | None, typer.Option(help="A concept to take out: `parachute`, or `parachute@2`. Repeatable.")
     ] = None,
+    on_missing: Annotated[
+        str | None,
+        typer.Option(
+            help="Where no eraser of a concept is active: `refuse` (the default), or `safree` or `negprompt` stands in."
+        ),
+    ] = None,
     negative: Annotated[str | None, typer.Option(help="Negative prompt.")] = None,
     model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same video.")] = None,
@@ -36,6 +42,7 @@ def generate(
         raise typer.BadParameter(f"{out.parent} is no directory: make it first")  # and not after the generation
     options: dict[str, Any] = {
         "erase": erase or None,  # left out, so that the defaults of policies hold
+        "on_missing": on_missing,
         "negative_prompt": negative,
         "model": model,
         "seed": seed,
@@ -59,8 +66,14 @@ def generate(
         out.write_bytes(client.video(generation_id))
         receipt = client.receipt(generation_id)
     for use in receipt["erasers"]:
-        typer.echo(
-            f"{use['concept']}@{use['version']}: layer {use['layer']}, strength {use['strength']:g}, "
-            f"{use['tokens_edited']} tokens edited, presence {use['score_before']:.3g} → {use['score_after']:.3g}"
-        )
+        typer.echo(f"{use['concept']}@{use['version']}: layer {use['layer']}, {_tally(use)}")
+    for use in receipt["fallbacks"]:
+        typer.echo(f"{use['concept']}: no eraser was active, {use['method']} stood in, {_tally(use)}")
     typer.echo(f"{out}: {receipt['video_bytes']} bytes, sha256 {receipt['video_sha256']}, seed {receipt['seed']}")
+
+
+def _tally(use: dict[str, Any]) -> str:
+    return (
+        f"strength {use['strength']:g}, {use['tokens_edited']} tokens edited, "
+        f"presence {use['score_before']:.3g} → {use['score_after']:.3g}"
+    )

@@ -172,8 +172,9 @@ def roll_back(concept: ConceptPath, gateway: GatewayDep, caller: OperatorDep, re
     summary="Use it no more",
 )
 def retire(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: OperatorDep) -> RetiredEraser:
-    """Requests that erase the concept are refused until another version is activated. Accepted ones keep their pins; the
-    answer tells how many there are. A version that a policy in force needs is not retired."""
+    """Requests that erase the concept are refused until another version is activated, unless they name what may stand in
+    (`on_missing`). Accepted ones keep their pins; the answer tells how many there are. A version that a policy in force needs
+    is not retired."""
     with gateway.database.exclusive() as session:
         row = registry.find(session, concept, version)
         registry.retire(session, row, actor=caller.key_id)

@@ -53,9 +53,10 @@ def generate(
 ) -> Generation | JSONResponse:
     """Returns as soon as the request is on record. Follow `links.events`, or ask `links.self`, until it is settled.
 
-    Every concept in `erase` must have an active eraser for the model's text encoder; otherwise nothing is accepted. The
-    versions are pinned now, by digest: activating another one later does not change this generation. The policies of the
-    key are joined to it; what they demand acts whatever the request says.
+    Every concept in `erase` must have an active eraser for the model's text encoder; otherwise nothing is accepted, unless
+    `on_missing` names a method that needs no training: `fallbacks` tells where it stands in. The versions are pinned now,
+    by digest: activating another one later does not change this generation. The policies of the key are joined to it; what
+    they demand acts whatever the request says.
     """
     if dry_run:
         return JSONResponse(plan_generation(gateway, caller, request).model_dump(mode="json"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -11,12 +11,14 @@ from pydantic_core import PydanticCustomError
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
 from service.states import JobStatus
 from service.text import ConceptName, Text
-from workers.contract import Digest
+from workers.contract import Digest, FallbackMethod
 
 MAX_PROMPT_CHARACTERS = 2000
 MAX_CONCEPTS = 16
 MAX_METADATA_PAIRS = 16
 MAX_SEED = 2**53 - 1  # exact in every JSON reader
+
+OnMissing = Literal["refuse", FallbackMethod]
 
 
 class EraseItem(RequestBody):
@@ -100,6 +102,12 @@ class PromptRequest(RequestBody):
         description='concepts to take out: `"parachute"`, `"parachute@2"` or `{concept, version, strength}`; default what the '
         "policies of the key say, which an empty list leaves out. What they make mandatory acts in any case.",
     )
+    on_missing: OnMissing = Field(
+        default="refuse",
+        description="where no eraser of a concept is active: `refuse`, or the training-free method that stands in, as "
+        "`fallbacks` and the receipt then say. A concept with a version never falls back, nor one that a policy names "
+        "unless the policy says so too.",
+    )
     negative_prompt: Annotated[Text, AfterValidator(_not_too_long)] = Field(
         default="", description="encoded without erasers; it is no means of erasure"
     )
@@ -139,6 +147,16 @@ class AppliedEraser(ResponseBody):
     layer: int = Field(description="encoder block, 0-based, at which it acts; the last for what acts behind the encoder")
 
 
+class AppliedFallback(ResponseBody):
+    """A training-free method that stands in for one concept of a generation, because no eraser of it was active. The worker
+    makes it of the concept's name; nobody has measured how well it erases."""
+
+    concept: str
+    method: FallbackMethod
+    settings: dict[str, Any] = Field(description="options of the method")
+    strength: float = Field(description="γ")
+
+
 class AppliedPolicy(ResponseBody):
     """One policy that bound a request when it was accepted, as it was then."""
 
@@ -161,6 +179,7 @@ class Plan(ResponseBody):
     prompt: str
     negative_prompt: str
     erase: list[AppliedEraser]
+    fallbacks: list[AppliedFallback] = Field(default=[], description="in the place of erasers that there are not")
     policies: list[AppliedPolicy] = Field(default=[], description="those that bind the key, by name")
     width: int
     height: int
@@ -182,6 +201,7 @@ class Generation(ResponseBody):
     prompt: str
     negative_prompt: str
     erase: list[AppliedEraser]
+    fallbacks: list[AppliedFallback] = Field(description="in the place of erasers that there were not when it was accepted")
     policies: list[AppliedPolicy] = Field(description="those that bound the key when it was accepted, by name")
     width: int
     height: int

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from service.schemas.base import RequestBody, ResponseBody
-from service.schemas.generations import Erase
+from service.schemas.generations import Erase, OnMissing
 from service.text import Text
 
 MAX_LISTED = 1000
@@ -44,6 +44,11 @@ class PolicyRules(RequestBody):
         default=[], description="act in every generation: this version, at least this strong; default the active one, as it is"
     )
     defaults: Erase = Field(default=[], description="act where a request has no `erase` at all")
+    on_missing: OnMissing = Field(
+        default="refuse",
+        description="what becomes of a request when none of the erasers that this policy names for a concept is active: "
+        "`refuse`, or the training-free method that stands in",
+    )
     models: (
         Annotated[
             list[Annotated[Text, StringConstraints(min_length=1, max_length=200)]], Field(min_length=1, max_length=MAX_LISTED)

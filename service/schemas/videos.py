@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from service.schemas.base import JobError, ResponseBody
-from service.schemas.generations import AppliedEraser, AppliedPolicy, PromptRequest
+from service.schemas.generations import AppliedEraser, AppliedFallback, AppliedPolicy, PromptRequest
 from service.schemas.models import Model
 from service.states import JobStatus
 
@@ -68,6 +68,7 @@ class Video(ResponseBody):
     error: JobError | None
     state: JobStatus
     erase: list[AppliedEraser]
+    fallbacks: list[AppliedFallback]
     policies: list[AppliedPolicy]
     num_frames: int
     frames_per_second: int

@@ -73,6 +73,14 @@ def test_a_concept_without_an_eraser_is_refused_with_near_misses(miniature: Up, 
     assert not out.exists()
 
 
+def test_a_method_without_training_stands_in_where_that_is_asked_for(miniature: Up, tmp_path: Path) -> None:
+    options = ("--erase", "cat", "--erase", "parachute", "--on-missing", "safree", "--out", str(tmp_path / "x.mp4"))
+    done = clearway(miniature, "generate", "a cat over the sea", *options)
+    assert done.returncode == 0, done.stderr
+    assert "parachute@1: layer" in done.stdout
+    assert "cat: no eraser was active, safree stood in, strength 1" in done.stdout
+
+
 def test_interrupting_generate_cancels_it(miniature: Up, client: Client, tmp_path: Path) -> None:
     arguments = ("generate", "a cat", "--steps", "200", "--out", str(tmp_path / "x.mp4"))
     # A shell's background jobs ignore SIGINT, and so would what they start, this child among it.

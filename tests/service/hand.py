@@ -26,6 +26,7 @@ from workers.contract import (
     EraserUse,
     FailureCode,
     FailureRecord,
+    FallbackUse,
     GenerationTask,
     ModelCard,
     Receipt,
@@ -228,12 +229,16 @@ def receipt_of(task: GenerationTask, **changes: Any) -> Receipt:
         )
         for pin in task.erase
     )  # fmt: skip
-    own = {"prompt", "negative_prompt", "erase", "schema_version"}
+    fallbacks = tuple(
+        FallbackUse(**fallback.model_dump(), tokens_edited=2, score_before=0.8, score_after=0.2) for fallback in task.fallbacks
+    )
+    own = {"prompt", "negative_prompt", "erase", "fallbacks", "schema_version"}
     shared = task.model_dump(exclude=own)
     fields = {
         **shared,
         "encoder_fingerprint": FINGERPRINT,
         "erasers": uses,
+        "fallbacks": fallbacks,
         "prompt_sha256": digest_of(task.prompt),
         "video_sha256": hashlib.sha256(VIDEO).hexdigest(),
         "video_bytes": len(VIDEO),

@@ -73,6 +73,7 @@ def test_a_generation_from_acceptance_to_deletion(client: TestClient, user: Test
             {"concept": eraser["concept"], "version": 1, "digest": eraser["digest"], "strength": eraser["strength"]}
             for eraser in accepted["erase"]
         ],
+        "fallbacks": [],
         "prompt_sha256": digest_of("very private words"), "seed": 7, "model": "toy", "encoder_fingerprint": FINGERPRINT,
     }  # fmt: skip
     hand.finish(hand.take_generation())

@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.policy import LimitName, Rules, Wish, join, merge, unite
+from workers.contract import FallbackMethod
 
 versions = st.frozensets(st.integers(1, 3), max_size=1)
 strengths = st.frozensets(st.none() | st.floats(0, 100), min_size=1, max_size=2)
-wishes = st.builds(Wish, st.sampled_from("abcd"), versions, strengths)
+fallbacks = st.frozensets(st.sampled_from(get_args(FallbackMethod)), max_size=1)
+wishes = st.builds(Wish, st.sampled_from("abcd"), versions, strengths, fallbacks)
 requests = st.lists(wishes, max_size=4, unique_by=lambda wish: wish.concept)
 sets = st.lists(wishes, max_size=6)  # of several policies: a concept may be there more than once
 policies = st.builds(
@@ -26,7 +28,9 @@ checked = partial(settings, max_examples=50, deadline=None)
 
 
 def holds(must: Wish, joined: Wish) -> bool:
-    return must.versions <= joined.versions and must.strengths <= joined.strengths  # the greatest of them acts
+    """The greatest of the strengths acts, and what stands in is what all allow."""
+    at_least = must.versions <= joined.versions and must.strengths <= joined.strengths
+    return at_least and joined.fallbacks <= must.fallbacks
 
 
 def at_least_as_strict(one: Rules, other: Rules) -> bool:
@@ -121,6 +125,9 @@ def test_the_probe_sees_what_is_weaker() -> None:
     for weaker in (
         Rules(models=strict.models, limits=strict.limits),
         Rules(mandatory=(Wish("a"),), models=strict.models, limits=strict.limits),
+        Rules(
+            mandatory=(Wish("a", frozenset({1}), fallbacks=frozenset({"safree"})),), models=strict.models, limits=strict.limits
+        ),
         Rules(mandatory=strict.mandatory, limits=strict.limits),
         Rules(mandatory=strict.mandatory, models=frozenset("xy"), limits=strict.limits),
         Rules(mandatory=strict.mandatory, models=strict.models, limits={"width": 33}),

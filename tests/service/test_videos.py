@@ -304,8 +304,8 @@ def test_every_field_reaches_the_native_request() -> None:
     """What `GenerateRequest` learns besides the video's shape, the dialect has too: nothing is dropped on the way."""
     assert set(GenerateRequest.model_fields) - set(PromptRequest.model_fields) == {"width", "height", "num_frames"}
     said = {
-        "prompt": "a", "erase": ["church@1", {"concept": "dog", "strength": 0}], "negative_prompt": "b", "model": "toy",
-        "num_inference_steps": 3, "guidance_scale": 2.0, "seed": 7, "metadata": {"a": "b"},
+        "prompt": "a", "erase": ["church@1", {"concept": "dog", "strength": 0}], "on_missing": "safree", "negative_prompt": "b",
+        "model": "toy", "num_inference_steps": 3, "guidance_scale": 2.0, "seed": 7, "metadata": {"a": "b"},
     }  # fmt: skip
     assert set(said) == set(PromptRequest.model_fields)
     assert generate_request(VideoRequest.model_validate(said), CARD) == GenerateRequest.model_validate(said)

@@ -15,6 +15,7 @@ from workers import connection
 from workers.artifacts import DirectoryStore
 from workers.contract import WorkerKind
 from workers.eraser_cache import EraserCache
+from workers.fallbacks import Fallbacks
 from workers.pipelines.base import VideoPipeline
 from workers.pipelines.load import load_directory
 from workers.pipelines.placement import place
@@ -109,6 +110,7 @@ def make_resident(redis: Redis, store: DirectoryStore, settings: WorkerSettings)
             store=store,
             pipeline=pipeline,
             erasers=EraserCache(store, fingerprint=pipeline.fingerprint, device=pipeline.device, max_bytes=1 << 30),
+            fallbacks=Fallbacks(pipeline),
             presence=Presence(redis, name=new_worker_name(kind), kind=kind, model=pipeline.card().id),
         )
         install(resident)

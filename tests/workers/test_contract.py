@@ -13,6 +13,8 @@ from workers.contract import (
     EraserPin,
     EraserUse,
     FailureRecord,
+    FallbackPin,
+    FallbackUse,
     GenerationTask,
     ModelCard,
     PromptPair,
@@ -36,6 +38,7 @@ RECORDS: dict[str, Record] = {
             EraserPin(concept="parachute", version=1, digest=A),
             EraserPin(concept="french horn", version=3, digest=B, strength=1.5),
         ),
+        fallbacks=(FallbackPin(concept="zebra", method="safree", settings={"alpha": 0.01, "reference": False}, strength=1.0),),
         width=64,
         height=64,
         num_frames=9,
@@ -73,6 +76,17 @@ RECORDS: dict[str, Record] = {
                 tokens_edited=6,
                 score_before=5.5,
                 score_after=0.25,
+            ),
+        ),
+        fallbacks=(
+            FallbackUse(
+                concept="zebra",
+                method="safree",
+                settings={"alpha": 0.01, "reference": False},
+                strength=1.0,
+                tokens_edited=2,
+                score_before=0.75,
+                score_after=0.125,
             ),
         ),
         prompt_sha256=B,
@@ -144,7 +158,7 @@ def test_records_are_written_as_agreed(name: str) -> None:
 
 
 def test_every_record_has_a_golden_file() -> None:
-    parts = {Record, EraserPin, EraserUse, PromptPair}
+    parts = {Record, EraserPin, EraserUse, FallbackPin, FallbackUse, PromptPair}
     records = {thing for thing in vars(contract).values() if isinstance(thing, type) and issubclass(thing, Record)}
     assert records - parts == {type(record) for record in RECORDS.values()}
     assert {path.stem for path in GOLDEN.iterdir()} == set(RECORDS)

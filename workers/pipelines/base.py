@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from erasers.artefact import EncoderIdentity
 from erasers.encoding import Padding
 from workers.contract import ModelCard
 
@@ -33,6 +34,9 @@ class Stack:
     def __post_init__(self) -> None:
         if len(self.erasers) != len(self.strengths):
             raise ValueError(f"{len(self.erasers)} erasers but {len(self.strengths)} strengths")
+
+    def __add__(self, other: Stack) -> Stack:
+        return Stack(self.erasers + other.erasers, self.strengths + other.strengths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +69,12 @@ class VideoPipeline(Protocol):
     def tokenizer(self) -> Any: ...
 
     @property
-    def fingerprint(self) -> str:
+    def encoder_identity(self) -> EncoderIdentity:
         """Of text encoder and tokenizer, computed once at load from the weights in float32."""
+
+    @property
+    def fingerprint(self) -> str:
+        """That of `encoder_identity`, which erasers are bound to."""
 
     @property
     def padding(self) -> Padding:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 import transformers
 
-from erasers.encoders import fingerprint
+from erasers.artefact import EncoderIdentity
+from erasers.encoders import identity
 from workers.errors import ModelUnavailable
 from workers.pipelines.index import ModelIndex
 from workers.pipelines.placement import Placement
@@ -22,11 +23,11 @@ TOKENIZER_CLASSES = ("T5Tokenizer", "T5TokenizerFast", "PreTrainedTokenizerFast"
 class Encoder:
     text_encoder: torch.nn.Module
     tokenizer: Any
-    fingerprint: str
+    identity: EncoderIdentity
 
 
 def load_encoder(directory: Path, index: ModelIndex, placement: Placement) -> Encoder:
-    """Load in float32, take the fingerprint, then move to the device and the precision it runs in.
+    """Load in float32, take the identity, then move to the device and the precision it runs in.
 
     So the same files have the same fingerprint on a CPU in float32 and on a GPU in bfloat16; it is also what a user of the
     library gets from `WanPipeline.from_pretrained(directory)` without further ado.
@@ -35,8 +36,8 @@ def load_encoder(directory: Path, index: ModelIndex, placement: Placement) -> En
         directory / "text_encoder", dtype=torch.float32, use_safetensors=True, local_files_only=True
     )
     tokenizer = _class(index, "tokenizer", TOKENIZER_CLASSES).from_pretrained(directory / "tokenizer", local_files_only=True)
-    identity = fingerprint(text_encoder, tokenizer)
-    return Encoder(text_encoder.eval().requires_grad_(False).to(placement.device, placement.encoder_dtype), tokenizer, identity)
+    who = identity(text_encoder, tokenizer)
+    return Encoder(text_encoder.eval().requires_grad_(False).to(placement.device, placement.encoder_dtype), tokenizer, who)
 
 
 def _class(index: ModelIndex, component: str, known: tuple[str, ...]) -> Any:

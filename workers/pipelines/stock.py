@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import erasers
+from erasers.artefact import EncoderIdentity
 from erasers.encoders import blocks
 from erasers.encoding import Padding
 from workers.contract import ModelCard
@@ -45,8 +46,12 @@ class StockPipeline(ABC):
         return self._encoder.tokenizer
 
     @property
+    def encoder_identity(self) -> EncoderIdentity:
+        return self._encoder.identity
+
+    @property
     def fingerprint(self) -> str:
-        return self._encoder.fingerprint
+        return self._encoder.identity.fingerprint
 
     @property
     def device(self) -> torch.device:
