@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+from erasers.evaluate.spelling import Spelling, respell
 from workers.pipelines.base import Frames
 
-Cell = Literal["plain", "synonym", "others"]
-"""plain: the concept by its name. synonym: by names that no training saw. others: everything but the concept."""
-CELLS: tuple[Cell, ...] = get_args(Cell)
+Cell = Literal["plain", "synonym", "others", Spelling]
+"""plain: the concept by its name. synonym: by names that no training saw. others: everything but the concept. misspelt,
+homoglyph: the plain prompts with the name in another spelling."""
+SPELLINGS: tuple[Spelling, ...] = get_args(Spelling)
+CELLS: tuple[Cell, ...] = ("plain", "synonym", "others")
+"""What every training measures, and the gate goes by: all but other spellings."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class _MiniatureDetector:
     def probes(self, cell: Cell, n: int, seed: int) -> list[Probe]:
         from workers.miniature import grammar
 
+        if cell == "misspelt" or cell == "homoglyph":
+            rng = random.Random(f"{cell}/{self._concept}/{seed}")  # noqa: S311 - it must repeat
+            plain = self.probes("plain", n, seed)
+            return [Probe(respell(probe.prompt, self._concept, cell, rng), probe.shows) for probe in plain]
         prompts = grammar.prompts(self._concept, n, seed, cell)
         return [Probe(each.text, each.scene.subjects[0] if cell == "others" else self._concept) for each in prompts]
 

@@ -25,6 +25,8 @@ def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
     assert by_variant["project", 1.0]["erased"]["value"] < 0.5, "one direction takes most of a parachute out"
     assert by_variant["project", 2.0]["erased"]["value"] <= by_variant["project", 0.5]["erased"]["value"]
     assert ("negprompt", 1.0) in by_variant
+    assert set(report["spellings"]["project"]) == {"misspelt", "homoglyph"} <= set(report["origin"])
+    assert "Other spellings" in (tmp_path / "report.md").read_text()
     assert (tmp_path / "report.md").read_text().count("|") > 10
     assert "](curve.png)" in (tmp_path / "report.md").read_text()
     assert (tmp_path / "curve.png").stat().st_size > 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import unicodedata
 from urllib.parse import quote, unquote
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
+from erasers.evaluate.spelling import Spelling, respell
 from service.text import MAX_CONCEPT_CHARACTERS, check_text, normalise_concept
 
 
@@ -29,6 +31,14 @@ from service.text import MAX_CONCEPT_CHARACTERS, check_text, normalise_concept
 )
 def test_names_have_one_spelling(written: str, name: str) -> None:
     assert normalise_concept(written) == name
+
+
+@given(st.sampled_from(("misspelt", "homoglyph")), st.integers(0, 500))
+def test_prompts_in_other_spellings_get_through_as_they_are(spelling: Spelling, seed: int) -> None:
+    """So what the suite measures of them is what a client can send. Names of concepts are folded, but not to other alphabets."""
+    prompt = respell("a parachute over the sea", "parachute", spelling, random.Random(seed))
+    assert check_text(prompt) == prompt
+    assert normalise_concept("\uff50arachute") == "parachute" != normalise_concept("p\u0430rachute")
 
 
 @pytest.mark.parametrize(

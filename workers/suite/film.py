@@ -12,7 +12,7 @@ import erasers
 from erasers.artefact import CONFIG_FILE
 from erasers.pairs import Pairs
 from workers.contract import TrainingTask
-from workers.detectors import CELLS, Cell, Probe, detector_for
+from workers.detectors import CELLS, SPELLINGS, Cell, Probe, detector_for
 from workers.evaluation import clip_seeds, shares
 from workers.miniature.vocabulary import PAPER_TEN
 from workers.pipelines.base import Stack, VideoPipeline
@@ -48,13 +48,15 @@ class Studio:
         return list(self._origin(job) if job.variant == ORIGIN else self._erased(job))
 
     def _origin(self, job: Job) -> Iterator[Measured]:
-        for cell in CELLS:
+        for cell in (*CELLS, *SPELLINGS):
             if (0.0, cell) not in job.done:
                 yield self._measure(job, cell, 0.0, Stack(), ())
 
     def _erased(self, job: Job) -> Iterator[Measured]:
         variant = VARIANTS[job.variant]
-        missing = [(factor, cell) for factor in variant.factors for cell in CELLS if (factor, cell) not in job.done]
+        wanted = [(factor, cell) for factor in variant.factors for cell in CELLS]
+        wanted += [(1.0, spelling) for spelling in SPELLINGS]  # a question of reach, not of strength
+        missing = [one for one in wanted if one not in job.done]
         if not missing:
             return
         concepts = company(job.concept, variant.beside)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.detectors import CELLS
+from workers.detectors import CELLS, SPELLINGS
 from workers.suite.cells import ORIGIN, Measured
 
 RESAMPLES = 2000
@@ -90,7 +90,11 @@ def as_json(suite: dict[str, object], measured: Sequence[Measured]) -> dict[str,
         | {name: vars(getattr(point, name)) for name in ("erased", "synonym", "kept")}
         for point in found
     ]
-    return {"suite": suite, "origin": origin, "points": rows}
+    spellings: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for one in measured:
+        if one.cell in SPELLINGS and one.variant != ORIGIN:
+            spellings[one.variant][one.cell][one.concept] = round(one.rate, 4)
+    return {"suite": suite, "origin": origin, "points": rows, "spellings": spellings}
 
 
 def markdown(suite: dict[str, object], measured: Sequence[Measured]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from workers.detectors import CELLS, Cell
+from workers.detectors import CELLS, SPELLINGS, Cell
 from workers.miniature.vocabulary import PAPER_TEN, STYLES
 from workers.suite.cells import ORIGIN, Measured
 from workers.suite.searches import Search
@@ -21,6 +21,8 @@ from workers.suite.variants import DEFAULT, VARIANTS
 STACKED = tuple(name for name, variant in VARIANTS.items() if variant.beside)
 BLOCKS = tuple(name for name in VARIANTS if name.startswith("clear-block-") and name not in STACKED)
 PAIRS = tuple(name for name in VARIANTS if name.startswith("clear-pairs-"))
+BAR = 0.1
+"""Of frames that may show a concept whose name was spelt otherwise."""
 STEERING = ("project", "shift", "leace")
 
 
@@ -35,6 +37,7 @@ def tables(measured: Sequence[Measured], searches: Sequence[Search]) -> str:
         _rows("Table 7: block by block", found, BLOCKS),
         _strength("Table 8: against a direction", found, ("clear", *STEERING)),
         _evasive("Table 9: evasive prompts", found),
+        _spellings("Other spellings", found),
         _probes("Table 11: what a probe reads, block by block", searches),
         _rows("Tables 15 and 19: several concepts at once", found, ("clear", *STACKED)),
         _rows("Table 18: how many pairs", found, (*PAIRS, "clear")),
@@ -135,6 +138,20 @@ def _evasive(title: str, found: Rates) -> str:
         for variant in (ORIGIN, *_measured(found, DEFAULT, there))
     ]
     return _table(title, ["method", *cells], rows if len(rows) > 1 else [])
+
+
+def _spellings(title: str, found: Rates) -> str:
+    """Beside each share that of the origin, on the same prompts and seeds: a model may draw little from such a word."""
+    there = _common(found, [name for name in DEFAULT if name in found.variants])
+    origin = [found.rate(ORIGIN, there, spelling) for spelling in SPELLINGS]
+    rows = []
+    for variant in _measured(found, DEFAULT, there):
+        left = [found.rate(variant, there, spelling) for spelling in SPELLINGS]
+        if None not in (*left, *origin):
+            beside = (_percent(share) for pair in zip(left, origin, strict=True) for share in pair)
+            rows.append([variant, *beside, "yes" if all(share <= BAR for share in left if share is not None) else "no"])
+    head = ["method", *(name for spelling in SPELLINGS for name in (spelling, "origin")), f"each at most {BAR:.0%}"]
+    return _table(title, head, rows)
 
 
 def _rows(title: str, found: Rates, variants: Sequence[str]) -> str:
