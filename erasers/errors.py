@@ -12,7 +12,12 @@ EraserError
 │   └── HookTargetMissing  the module to be hooked does not exist
 ├── PromptTooLong          a prompt longer than the encoder takes               (also ValueError)
 ├── StackError             a set of erasers that cannot act together
-└── CheckpointError        a checkpoint that belongs to another training
+├── CheckpointError        a checkpoint that belongs to another training
+└── JudgeError             what judges frames, a detector or a metric, cannot be had or cannot judge
+    ├── PackageMissing     it comes with a package that is not installed
+    ├── WeightsError       its weights are missing, unreadable, or not the expected ones
+    ├── ReferencesError    the pictures that say who is meant do not show one face each
+    └── FramesError        an array that is not frames             (also ValueError)
 
 Messages say what was found, its value, and what to do. Nothing here crosses a process boundary: a worker turns these
 into records.
@@ -79,6 +84,27 @@ class StackError(EraserError):
 
 class CheckpointError(EraserError):
     """A checkpoint is of another training, or unreadable."""
+
+
+class JudgeError(EraserError):
+    """A detector or a metric cannot be loaded, or cannot judge what it was given."""
+
+
+class PackageMissing(JudgeError):
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs the package {package}, which is not installed: pip install 'clearway[{extra}]'")
+
+
+class WeightsError(JudgeError):
+    """Weights are not there, cannot be read, or are not those that were expected."""
+
+
+class ReferencesError(JudgeError):
+    """The reference pictures of a person cannot be used."""
+
+
+class FramesError(JudgeError, ValueError):
+    """Not an array of frames."""
 
 
 _LINES_SHOWN = 20
