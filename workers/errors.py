@@ -16,6 +16,7 @@ WorkerError
 │   ├── EraserIncompatible    made for another text encoder
 │   └── EraserInactive        hooked, and edited nothing
 ├── ModelUnavailable        the model cannot be loaded, or is another one
+├── DetectorUnavailable     what the settings about detectors name is not there, or cannot be used
 └── UnusableOutput          the model made something that is no video
 
 None of them crosses a process: `workers.failures` turns each into a record with a code and a message.
@@ -86,6 +87,10 @@ class EraserInactive(ErasureRefused):
 
 
 class ModelUnavailable(WorkerError):
+    pass
+
+
+class DetectorUnavailable(WorkerError):
     pass
 
 

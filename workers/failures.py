@@ -43,6 +43,7 @@ RULES: dict[type[BaseException], Rule] = {
     errors.EraserIncompatible: Rule("eraser_incompatible"),
     errors.EraserInactive: Rule("eraser_inactive"),
     errors.ModelUnavailable: Rule("model_unavailable"),
+    errors.DetectorUnavailable: Rule("internal_error", message=_INTERNAL),
     errors.UnusableOutput: Rule("internal_error"),
     library.EraserError: Rule("internal_error"),
     library.ConfigError: Rule("invalid_request"),

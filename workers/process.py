@@ -12,7 +12,7 @@ from workers import connection
 from workers.artifacts import open_store
 from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, WorkerKind, model_id, model_key
 from workers.eraser_cache import EraserCache
-from workers.errors import ModelUnavailable
+from workers.errors import DetectorUnavailable, ModelUnavailable
 from workers.fallbacks import Fallbacks
 from workers.pipelines.load import load_pipeline
 from workers.presence import Presence, new_worker_name
@@ -20,16 +20,26 @@ from workers.resident import Resident, install
 from workers.runtime import ResidentWorker
 from workers.settings import WorkerSettings
 from workers.ticker import ticking
+from workers.watch import Watch
 
 logger = logging.getLogger(__name__)
 
 _QUEUES: dict[WorkerKind, str] = {"generate": GENERATE_QUEUE, "train": TRAIN_QUEUE}
 MODEL_UNAVAILABLE_EXIT_CODE = 3
+DETECTOR_UNAVAILABLE_EXIT_CODE = 4
 
 
 def run(kind: WorkerKind, settings: WorkerSettings) -> int:
     """Load the model, then work until asked to stop. Returns the exit code."""
     _log_to_stderr(settings)
+    watch = Watch()
+    if kind == "train":  # generations are not looked at
+        try:
+            watch = Watch.of(settings)
+            watch.load()
+        except DetectorUnavailable as error:
+            logger.critical("%s", error)
+            return DETECTOR_UNAVAILABLE_EXIT_CODE
     redis_url = settings.redis_url.get_secret_value()
     queue_redis, redis = connection.patient(redis_url), connection.brisk(redis_url)
     connection.wait_until_up(redis)
@@ -53,6 +63,7 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
         erasers=cache,
         fallbacks=Fallbacks(pipeline),
         presence=presence,
+        watch=watch,
     )
     install(resident)
     logger.info("%s holds %s on %s", resident.name, pipeline.card().id, pipeline.device)

@@ -21,6 +21,7 @@ from workers.lease import Lease
 from workers.pipelines.base import VideoPipeline
 from workers.presence import Presence
 from workers.settings import WorkerSettings
+from workers.watch import Watch
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Resident:
     erasers: EraserCache
     fallbacks: Fallbacks
     presence: Presence
+    watch: Watch = field(default_factory=Watch)
     must_exit: bool = False
     """Set when the device can no longer be trusted: the process ends after this job, for its supervisor to start it anew."""
     _running: Attempt | None = field(default=None, init=False)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from erasers.detectors import parse
 
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
@@ -39,6 +41,14 @@ class WorkerSettings(BaseSettings):
     evaluation_clips: int = Field(
         default=10, ge=0, description="Clips in each cell of a trained eraser's evaluation, where frames can be judged; 0: none."
     )
+    detectors: dict[str, dict[str, JsonValue]] = Field(
+        default={},
+        description="Who can tell whether frames show a concept: JSON, concept → options of a detector of `erasers.detectors`.",
+    )
+    detector_prompts: Path | None = Field(
+        default=None,
+        description="JSON lines of prompts with which their erasers are measured: `workers/probe_file.py`.",
+    )
     chat_url: str = Field(
         default="", description="OpenAI-compatible endpoint that writes prompt pairs for trainings: up to and with its /v1."
     )
@@ -51,6 +61,15 @@ class WorkerSettings(BaseSettings):
     stage_timeout_seconds: float = Field(
         default=900.0, gt=0, description="A job that makes no step for longer is hung: its lease is no longer renewed."
     )
+
+    @field_validator("detectors")
+    @classmethod
+    def _check_detectors(cls, values: dict[str, dict[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
+        for options in values.values():
+            parse(options)
+        if len(named := {concept_key(concept): options for concept, options in values.items()}) < len(values) or "" in named:
+            raise ValueError("every concept has a name, and one detector")
+        return named
 
     @model_validator(mode="before")
     @classmethod
@@ -70,3 +89,8 @@ class WorkerSettings(BaseSettings):
         if self.heartbeat_seconds * 3 > self.lease_seconds:
             raise ValueError("CLEARWAY_LEASE_SECONDS must leave room for three heartbeats of CLEARWAY_HEARTBEAT_SECONDS")
         return self
+
+
+def concept_key(name: str) -> str:
+    """How the settings about detectors compare names: in lower case, with single spaces."""
+    return " ".join(name.lower().split())

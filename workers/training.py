@@ -28,6 +28,7 @@ from workers.pipelines.base import VideoPipeline
 from workers.records import utc_now
 from workers.resident import Resident
 from workers.training_pairs import Material, chat_of, material_for
+from workers.watch import Watch
 
 OnProgress = Callable[[str, int, int, dict[str, Any]], None]
 """(stage, step, total, info), as the library reports it. What it raises ends the training."""
@@ -46,6 +47,7 @@ def train(here: Resident, task: TrainingTask, attempt: Attempt) -> TrainingResul
             evaluation_clips=here.settings.evaluation_clips,
             checkpoint_dir=checkpoints.directory(task.id),
             chat=chat_of(here.settings),
+            watch=here.watch,
         )
     except Exception as error:
         if _useless(error):
@@ -87,6 +89,7 @@ def train_eraser(
     checkpoint_dir: Path | None = None,
     chat: ChatPairs | None = None,
     material: Material | None = None,
+    watch: Watch | None = None,
 ) -> erasers.Eraser:
     """Train and evaluate, on `material` or what `material_for` makes of the task.
 
@@ -113,7 +116,7 @@ def train_eraser(
         max_length=card.max_prompt_tokens,
     )
     evaluation = _with_gate_numbers(eraser.config.evaluation)
-    if (detector := detector_for(card.id, task.concept)) is not None and evaluation_clips > 0:
+    if (detector := detector_for(card.id, task.concept, watch or Watch())) is not None and evaluation_clips > 0:
         evaluation |= measure_frames(
             pipeline,
             eraser,

@@ -113,4 +113,5 @@ def _read(path: Path) -> NDArray[np.uint8]:
 def _only(embeddings: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
     if len(embeddings) != 1:
         raise ReferencesError(f"{path} shows {len(embeddings)} faces; a reference shows the person's and no other: crop it")
-    return embeddings[0]
+    embedding: NDArray[np.float64] = embeddings[0]
+    return embedding

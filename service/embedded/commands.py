@@ -13,6 +13,9 @@ GRACEFUL_SECONDS = 3
 MODEL_UNAVAILABLE_EXIT_CODE = 3
 """With it worker and trainer end when the model cannot be loaded: not there, or no model."""
 
+DETECTOR_UNAVAILABLE_EXIT_CODE = 4
+"""With it the trainer ends when a detector that the settings name cannot be had."""
+
 
 def gateway(*, host: str, port: int) -> list[str]:
     return [

@@ -10,6 +10,7 @@ from workers.miniature.weights import eraser_directory
 from workers.pipelines.base import Shape, Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
+from workers.watch import Watch
 
 CONCEPT = "parachute"
 CLIPS = 6
@@ -22,7 +23,7 @@ def miniature() -> VideoPipeline:
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    found = detector_for("miniature", CONCEPT)
+    found = detector_for("miniature", CONCEPT, Watch())
     assert found is not None
     return found
 

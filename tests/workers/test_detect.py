@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.pictures import photograph
 from workers.detect import UnknownObject, object_named, read_frames
 from workers.video import encode_mp4
+from workers.watch import Watch
 
 
-def detect(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "workers.detect", *arguments], capture_output=True, text=True, check=False)
+def detect(*arguments: str, detectors: dict[str, dict[str, str]] | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "CLEARWAY_DETECTORS": json.dumps(detectors or {})}
+    command = [sys.executable, "-m", "workers.detect", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_frames_come_back_as_they_were_encoded(tmp_path: Path) -> None:
@@ -29,13 +34,13 @@ def test_frames_come_back_as_they_were_encoded(tmp_path: Path) -> None:
     ("name", "concept"), [("parachute", "parachute"), ("Skydiving  Canopy", "parachute"), ("hound", "springer dog")]
 )
 def test_an_object_goes_by_its_synonyms_too(name: str, concept: str) -> None:
-    assert object_named(name) == concept
+    assert object_named(name, Watch()) == concept
 
 
 @pytest.mark.parametrize("name", ["parachut", "robo max", "elephant"])  # a typo, a character, something else
 def test_what_the_classifier_cannot_see_is_refused(name: str) -> None:
     with pytest.raises(UnknownObject, match=f"cannot see '{name}'"):
-        object_named(name)
+        object_named(name, Watch())
 
 
 def test_names_are_answered_without_loading_a_model() -> None:
@@ -49,7 +54,8 @@ def test_names_are_answered_without_loading_a_model() -> None:
 def test_a_refusal_is_one_line_with_near_misses() -> None:
     done = detect("names", "--objects", "parachute", "parachut")
     assert done.returncode == 2
-    assert done.stderr.startswith("the classifier cannot see 'parachut'; did you mean 'parachute'")
+    assert done.stderr.startswith("the classifier cannot see 'parachut', and no detector")
+    assert "did you mean 'parachute'" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -69,3 +75,32 @@ def test_videos_can_be_listed_in_a_file_and_are_answered_in_order(tmp_path: Path
     assert [(clip["video"], clip["frames"]) for clip in seen] == [(str(videos[0]), 9), (str(videos[1]), 3)]
     assert all(clip["objects"].keys() == {"parachute"} for clip in seen)
     assert (stills / "0.png").exists()
+
+
+def test_what_the_operator_has_watched_is_judged_by_that_detector(tmp_path: Path) -> None:
+    """Frames of any size, and of what the miniature never saw."""
+    frames = np.stack([photograph("coffee")[:400, :600]] * 2)
+    (tmp_path / "clip.mp4").write_bytes(encode_mp4(frames, frames_per_second=8, metadata={}))
+    out = tmp_path / "seen.json"
+    detectors = {"Coffee": {"kind": "imagenet", "classes": "espresso"}, "parachute": {"kind": "imagenet", "classes": "parachute"}}
+    arguments = ("--objects", "coffee", "parachute", "--out", str(out))
+    done = detect("videos", "--videos", str(tmp_path / "clip.mp4"), *arguments, detectors=detectors)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())[0]["objects"] == {"coffee": 2, "parachute": 0}
+
+
+@pytest.mark.parametrize(
+    ("detectors", "message"),
+    [
+        ({"nudity": {"kind": "nswf"}}, "did you mean 'nsfw'"),
+        (
+            {"jane": {"kind": "identity", "references": "/nowhere"}},
+            "'jane': references '/nowhere' is no directory",
+        ),
+    ],
+)
+def test_a_detector_that_cannot_be_had_is_refused_by_name(detectors: dict[str, dict[str, str]], message: str) -> None:
+    done = detect("names", "--objects", "dog", detectors=detectors)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

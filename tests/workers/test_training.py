@@ -34,6 +34,7 @@ from workers.evaluation import measure_frames
 from workers.pipelines.base import Frames, VideoPipeline
 from workers.resident import Resident
 from workers.training_pairs import material_for
+from workers.watch import Watch
 
 MakeResident = Callable[..., Resident]
 QUICK = {"iterations": 40, "refine_iterations": 0, "expansion": 4}
@@ -245,4 +246,4 @@ def test_origin_and_erased_are_compared_on_the_same_clips(wan: VideoPipeline, mo
 
 
 def test_nobody_judges_frames_of_other_models() -> None:
-    assert detector_for("tiny-wan", "parachute") is None
+    assert detector_for("tiny-wan", "parachute", Watch()) is None

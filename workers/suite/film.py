@@ -22,6 +22,7 @@ from workers.suite.cells import ORIGIN, Measured
 from workers.suite.variants import VARIANTS, Variant
 from workers.training import train_eraser
 from workers.training_pairs import material_for
+from workers.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ def company(concept: str, beside: int) -> tuple[str, ...]:
 
 class Studio:
     def __init__(self, model: str, directory: Path, *, clips: int, seed: int, training_seed: int) -> None:
-        self._pipeline: VideoPipeline = load_pipeline(WorkerSettings(model=model))
+        settings = WorkerSettings(model=model)
+        self._pipeline: VideoPipeline = load_pipeline(settings)
+        self._watch = Watch.of(settings)
         self._directory, self._clips, self._seed, self._training_seed = directory, clips, seed, training_seed
 
     def film(self, job: Job) -> list[Measured]:
@@ -89,7 +92,7 @@ class Studio:
         return eraser
 
     def _measure(self, job: Job, cell: Cell, factor: float, stack: Stack, erased: tuple[str, ...]) -> Measured:
-        detector = detector_for(self._pipeline.card().id, job.concept)
+        detector = detector_for(self._pipeline.card().id, job.concept, self._watch)
         if detector is None:
             raise ValueError(f"no detector sees {job.concept!r} in frames of {self._pipeline.card().id}")
         clips = list(zip(detector.probes(cell, self._clips, self._seed), clip_seeds(self._seed, self._clips), strict=True))
