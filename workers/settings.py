@@ -49,6 +49,14 @@ class WorkerSettings(BaseSettings):
         default=None,
         description="JSON lines of prompts with which their erasers are measured: `workers/probe_file.py`.",
     )
+    metric_dino: Path | None = Field(default=None, description="A transformers directory of DINO ViT-B/16: subject consistency.")
+    metric_clip_b32: Path | None = Field(
+        default=None, description="One of CLIP ViT-B/32: background consistency, and CLIPSIM between prompt and frames."
+    )
+    metric_clip_l14: Path | None = Field(default=None, description="One of CLIP ViT-L/14, for the aesthetic predictor.")
+    metric_aesthetic_head: Path | None = Field(
+        default=None, description="LAION's linear head on it: sa_0_4_vit_l_14_linear.pth, or the same as .safetensors."
+    )
     chat_url: str = Field(
         default="", description="OpenAI-compatible endpoint that writes prompt pairs for trainings: up to and with its /v1."
     )

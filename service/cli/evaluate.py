@@ -29,14 +29,19 @@ def evaluate(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Comma-separated; every prompt is generated with each.")] = "0,1,2",
     model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Metrics of the clips, too: as many as this machine has weights for.")
+    ] = False,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Generate every prompt with and without the erasers, and measure in how many frames each object is seen."""
     if suite is not None:
-        if erase or prompts:
-            raise typer.BadParameter("--suite chooses erasers and prompts itself: leave --erase and --prompts out")
+        if erase or prompts or quality:
+            raise typer.BadParameter(
+                "--suite chooses erasers and prompts itself: leave --erase and --prompts out, and --quality, which it has not"
+            )
         command = [sys.executable, "-m", "workers.suite", "--out", str(out), "--clips", str(_SUITE_CLIPS[suite])]
         command += ["--ablations"] if suite == "full" else []
         raise typer.Exit(subprocess.run(command, check=False).returncode)
@@ -56,11 +61,14 @@ def evaluate(
             seeds=_seeds(seeds),
             out=out,
             model=model,
+            quality=quality,
             on_start=lambda total: bar.update(task, total=total),
             on_done=lambda: bar.advance(task),
         )
     for name, rates in done.report["objects"].items():
         typer.echo(f"{name}: origin {rates['origin_rate']:.1%}, erased {rates['erased_rate']:.1%} ({rates['n']} clips)")
+    for name, means in done.report.get("quality", {}).get("metrics", {}).items():
+        typer.echo(f"{name}: origin {means['origin']:.4f}, erased {means['erased']:.4f}")
     typer.echo(f"{out / 'report.json'}\n{out / 'contact_sheet.png'}")
 
 

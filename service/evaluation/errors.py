@@ -5,7 +5,8 @@ EvaluationError
 ├── ModelNotServed    no worker has loaded the model
 ├── NotErasable       a concept has no eraser that could be evaluated
 ├── ClipsFailed       the service did not make some of the clips
-└── DetectionFailed   the detector refused (an object it does not know, say) or broke
+├── DetectionFailed   the detector refused (an object it does not know, say) or broke
+└── QualityFailed     the metrics refused (weights that are not there, say) or broke
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ class ClipsFailed(EvaluationError):
 class DetectionFailed(EvaluationError):
     def __init__(self, output: str) -> None:
         super().__init__(f"the detector failed: {output}")
+
+
+class QualityFailed(EvaluationError):
+    def __init__(self, output: str) -> None:
+        super().__init__(f"the metrics failed: {output}")
 
 
 def _first(problems: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from service.evaluation.clips import ClipStore, make_clips
 from service.evaluation.detection import canonical_names, detect
 from service.evaluation.plan import Clip, Plan, make_plan
 from service.evaluation.prompts import PromptLine
+from service.evaluation.quality import check_quality, measure_quality, quality_report
 from service.evaluation.report import make_report
 from service.evaluation.sheet import Row, draw_sheet
 
@@ -40,14 +41,17 @@ def evaluate(
     seeds: Sequence[int],
     out: Path,
     model: str | None = None,
+    quality: bool = False,
     on_start: Callable[[int], None] = lambda total: None,
     on_done: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Writes `report.json` and `contact_sheet.png` into `out`, which also keeps the clips for a next run.
 
+    With `quality` the report also has the metrics of the clips, as many as there are weights for on this machine.
     `on_start` hears how many clips there are, `on_done` is called for each.
     """
     names = canonical_names(word for line in lines for word in line.objects)  # before hours of generating, not after
+    not_measured = check_quality() if quality else {}
     plan = make_plan(client, erase, lines, seeds, model)
     origin, erased = plan.clips(erased=False), plan.clips(erased=True)
     clips, store, stills = [*origin, *erased], ClipStore(out / "clips"), out / "stills"
@@ -55,6 +59,9 @@ def evaluate(
     make_clips(client, plan.model["id"], clips, store, on_done)
     seen = detect([store.video(clip) for clip in clips], sorted(set(names.values())), stills=stills)
     report = make_report(plan, names, seen[: len(origin)], seen[len(origin) :])
+    if quality:
+        measured = measure_quality([store.video(clip) for clip in clips], [clip.line.prompt for clip in clips])
+        report["quality"] = quality_report(measured[: len(origin)], measured[len(origin) :], not_measured)
     evaluation = Evaluation(report, origin, erased, store, stills)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     _draw(plan, evaluation, out / "contact_sheet.png")
