@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Select, delete, func, select, update
+from sqlalchemy import CursorResult, Select, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from service.states import JobStatus, check_job_move
 from service.store.columns import UtcDateTime
-from service.store.models import Job
+from service.store.models import CANCELED, DELETED, Job
 from workers.contract import WorkerKind
 
 
@@ -102,11 +102,11 @@ def in_status(session: Session, status: JobStatus) -> Sequence[Job]:
 
 
 def canceled_lately(session: Session, *, within: timedelta) -> Sequence[Job]:
-    return session.scalars(_alive().where(Job.status == "canceled", Job.finished_at > datetime.now(UTC) - within)).all()
+    return session.scalars(_alive().where(text(CANCELED), Job.finished_at > datetime.now(UTC) - within)).all()
 
 
 def deleted(session: Session) -> Sequence[Job]:
-    return session.scalars(select(Job).where(Job.deleted_at.is_not(None))).all()
+    return session.scalars(select(Job).where(text(DELETED))).all()
 
 
 def start(session: Session, job: Job, *, at: datetime) -> bool:

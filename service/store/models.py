@@ -22,6 +22,9 @@ WAITING = "status = 'queued' AND admitted_at IS NULL"
 """Of a job: accepted, and not let into the window yet."""
 RUNG = "status = 'queued' AND admitted_at IS NOT NULL"
 """Of a job: let into the window, and not known to have been taken."""
+CANCELED = "status = 'canceled'"
+DELETED = "deleted_at IS NOT NULL"
+"""Of a job. Nearly none is; an index of those that are not would be taken, on SQLite, for every statement that says so."""
 
 
 class Base(DeclarativeBase):
@@ -60,9 +63,10 @@ class ApiKey(Base):
 class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
-        Index("ix_jobs_status", "status"),
+        Index("ix_jobs_status", "status", "id"),
         Index("ix_jobs_key_id_kind_id", "key_id", "kind", "id"),
-        Index("ix_jobs_deleted_at", "deleted_at"),
+        Index("ix_jobs_deleted", "deleted_at", sqlite_where=text(DELETED), postgresql_where=text(DELETED)),
+        Index("ix_jobs_canceled", "status", "finished_at", sqlite_where=text(CANCELED), postgresql_where=text(CANCELED)),
         Index("ix_jobs_waiting", "kind", "key_id", "id", sqlite_where=text(WAITING), postgresql_where=text(WAITING)),
         Index("ix_jobs_rung", "kind", "key_id", sqlite_where=text(RUNG), postgresql_where=text(RUNG)),
     )

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from redis import Redis
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from service.app import create_app
@@ -24,6 +23,7 @@ from service.window import Window
 from tests.service.calls import generate, settled, train, wait_until
 from tests.service.conftest import Valkey, serving, user_of
 from tests.service.hand import FINGERPRINT, Hand, gateway_of
+from tests.service.plans import statements
 from workers.contract import GENERATE_QUEUE, GenerationTask, rq_job_id
 
 WINDOW = 4  # the default
@@ -214,19 +214,13 @@ def test_two_gateways_accept_and_workers_get_every_job_once(settings: Settings, 
 )
 def test_the_statements_use_their_indexes(settings: Settings, call: Callable[[Session], object]) -> None:
     """SQLite's plan names them; a scan of the table would grow with everything that was ever accepted."""
-    with closing(Database(f"sqlite:///{settings.data_dir / 'clearway.db'}")) as database, database.read() as session:
-        said: list[tuple[str, Any]] = []
-        connection = session.connection()
-        event.listen(connection, "before_cursor_execute", lambda _c, _cursor, sql, values, *_: said.append((sql, values)))
-        call(session)
-        plans = [
-            str(row) for sql, values in tuple(said) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
-        ]
-    touched = [row for row in plans if "jobs USING" in row]
+    with closing(Database(f"sqlite:///{settings.data_dir / 'clearway.db'}")) as database:
+        said = statements(database, call)
+    touched = [step for _, plan in said for step in plan if "jobs USING" in step]
     assert touched
     known = ("INDEX ix_jobs_waiting (kind=?", "INDEX ix_jobs_rung (kind=?", "INDEX ix_jobs_status (status=?)")
     assert all(any(index in row for index in known) for row in touched), touched
-    by_status = [sql for sql, _ in said if "EXPLAIN" not in sql and "status = 'running'" in sql]
+    by_status = [sql for sql, _ in said if "status = 'running'" in sql]
     assert sum("ix_jobs_status" in row for row in touched) == len(by_status)  # of what is queued, none
 
 

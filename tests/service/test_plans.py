@@ -1,0 +1,48 @@
+"""What is asked often costs by what is found, not by everything that was ever accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+from sqlalchemy.orm import Session
+
+from service.store import jobs
+from service.store.database import Database
+from service.store.models import Job
+from tests.service.plans import statements
+
+page = partial(jobs.page, kind="generate", key_id=None, after=None, limit=20)
+job = Job(id="gen_2", kind="generate", created_at=datetime.now(UTC))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with closing(Database(database_url)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("call", "index"),
+    [
+        (page, "sqlite_autoindex_jobs_1"),  # of the primary key
+        (partial(page, after="gen_1"), "sqlite_autoindex_jobs_1 (id<?)"),
+        (partial(page, after="gen_1", oldest_first=True), "sqlite_autoindex_jobs_1 (id>?)"),
+        (partial(page, status="queued"), "ix_jobs_status (status=?)"),
+        (partial(page, status="failed", after="gen_1"), "ix_jobs_status (status=? AND id<?)"),
+        (partial(page, key_id="k", after="gen_1"), "ix_jobs_key_id_kind_id (key_id=? AND kind=? AND id<?)"),
+        (partial(page, key_id="k", status="queued"), "ix_jobs_key_id_kind_id (key_id=? AND kind=?)"),
+        (partial(jobs.get_many, job_ids=["gen_1", "gen_2"]), "sqlite_autoindex_jobs_1 (id=?)"),
+        (partial(jobs.in_status, status="running"), "ix_jobs_status (status=?)"),
+        (partial(jobs.count_before, job=job, most=9), "ix_jobs_status (status=? AND id<?)"),
+        (partial(jobs.canceled_lately, within=timedelta(hours=1)), "ix_jobs_canceled (status=? AND finished_at>?)"),
+        (jobs.deleted, "ix_jobs_deleted (deleted_at>?)"),
+    ],
+)
+def test_an_index_leads_to_what_is_asked_for(database: Database, call: Callable[[Session], object], index: str) -> None:
+    ((_, plan),) = statements(database, call)
+    assert [step for step in plan if "jobs USING" in step and step.endswith(index)], plan
+    assert not [step for step in plan if "TEMP B-TREE" in step], plan
