@@ -35,9 +35,15 @@ def resolve(session: Session, request: GenerateRequest, card: ModelCard, *, guid
     """
     erase = None if request.erase is None else aliases.resolve(session, request.erase, param="erase")
 
+    demanded = _demanded(binding.rules, request)
+    wishes = merge((wish_of(item, request.on_missing) for item in erase or ()), demanded)
+    registered = erasers.of_concepts(session, [wish.concept for wish in wishes])
+
     def pin(wish: Wish, param: str | None = None) -> AppliedEraser | AppliedFallback:
         try:
-            return _pin(session, wish, card, guidance_scale, param)
+            if wish.concept not in registered:
+                raise unknown_concept(session, wish.concept, param, stand_in=True)
+            return _pin(_version(registered[wish.concept], wish, card, param), wish, card, guidance_scale, param)
         except ServiceError as refusal:
             if not may_stand_in(wish, refusal.code):
                 raise
@@ -50,10 +56,8 @@ def resolve(session: Session, request: GenerateRequest, card: ModelCard, *, guid
             whose = binding.whose(lambda rules: any(other.concept == wish.concept for other in _demanded(rules, request)))
             raise _refusal(wish, whose, error) from error
 
-    demanded = _demanded(binding.rules, request)
     pinned = {wish: pin_demanded(wish) for wish in demanded}
     positions = {item.concept: f"erase[{index}]" for index, item in enumerate(erase or ())}
-    wishes = merge((wish_of(item, request.on_missing) for item in erase or ()), demanded)
     acting = [pinned.get(wish) or pin(wish, positions.get(wish.concept)) for wish in wishes]
     return Stack(
         [one for one in acting if isinstance(one, AppliedEraser)], [one for one in acting if isinstance(one, AppliedFallback)]
@@ -69,8 +73,7 @@ def _refusal(wish: Wish, whose: str, error: ServiceError) -> StateError:
     return StateError("policy_unsatisfied", message)
 
 
-def _pin(session: Session, wish: Wish, card: ModelCard, guidance_scale: float, param: str | None) -> AppliedEraser:
-    row = _find(session, wish, card, param)
+def _pin(row: EraserVersion, wish: Wish, card: ModelCard, guidance_scale: float, param: str | None) -> AppliedEraser:
     if row.status != "active":
         raise StateError("eraser_not_active", _not_active(row), param=param)
     if row.encoder_fingerprint != card.encoder_fingerprint:
@@ -82,11 +85,8 @@ def _pin(session: Session, wish: Wish, card: ModelCard, guidance_scale: float, p
     return AppliedEraser(concept=row.concept, version=row.version, digest=row.digest, strength=strength, layer=row.layer)
 
 
-def _find(session: Session, wish: Wish, card: ModelCard, param: str | None) -> EraserVersion:
+def _version(versions: Sequence[EraserVersion], wish: Wish, card: ModelCard, param: str | None) -> EraserVersion:
     """The version that is meant, in whatever state it is: the caller says what is wrong with it."""
-    versions = erasers.of_concept(session, wish.concept)
-    if not versions:
-        raise unknown_concept(session, wish.concept, param, stand_in=True)
     if wish.versions:
         wanted = _one_version(wish)
         for row in versions:

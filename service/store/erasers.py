@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from service.states import VersionStatus, check_version_move
 from service.store.identifiers import new_id
@@ -103,6 +103,16 @@ def of_concept(session: Session, concept: str) -> Sequence[EraserVersion]:
     """All versions, newest first."""
     statement = select(EraserVersion).where(EraserVersion.concept == concept).order_by(EraserVersion.version.desc())
     return session.scalars(statement).all()
+
+
+def of_concepts(session: Session, concepts: Collection[str]) -> dict[str, list[EraserVersion]]:
+    """As `of_concept`, of several at once, by concept; without what was measured and how it was trained."""
+    statement = select(EraserVersion).where(EraserVersion.concept.in_(concepts)).order_by(EraserVersion.version.desc())
+    left_out = (defer(EraserVersion.evaluation, raiseload=True), defer(EraserVersion.config, raiseload=True))
+    found: dict[str, list[EraserVersion]] = {}
+    for row in session.scalars(statement.options(*left_out)) if concepts else ():
+        found.setdefault(row.concept, []).append(row)
+    return found
 
 
 def active(session: Session, concept: str, encoder_fingerprint: str) -> EraserVersion | None:

@@ -8,11 +8,16 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from service.binding import binding_of
+from service.planning import plan
+from service.schemas.generations import GenerateRequest
 from service.store import jobs
 from service.store.database import Database
 from service.store.models import Job
+from tests.service.hand import CARD, gateway_of
 from tests.service.plans import statements
 
 page = partial(jobs.page, kind="generate", key_id=None, after=None, limit=20)
@@ -46,3 +51,15 @@ def test_an_index_leads_to_what_is_asked_for(database: Database, call: Callable[
     ((_, plan),) = statements(database, call)
     assert [step for step in plan if "jobs USING" in step and step.endswith(index)], plan
     assert not [step for step in plan if "TEMP B-TREE" in step], plan
+
+
+def test_many_erasers_are_found_as_one_is(client: TestClient) -> None:
+    database = gateway_of(client).database
+
+    def planning(*erase: str) -> list[str]:
+        request = GenerateRequest.model_validate({"prompt": "a", "erase": list(erase)})
+        said = statements(database, lambda session: plan(session, request, CARD, binding_of(session, "k")))
+        return [sql for sql, _ in said if "FROM eraser_versions" in sql]
+
+    (one,), (both,) = planning("church"), planning("church", "parachute")
+    assert "evaluation" not in one + both  # nor what may be large
