@@ -13,13 +13,17 @@ from datetime import datetime
 from itertools import product
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, func, select, text, update
+from sqlalchemy import CursorResult, func, select, text, union_all, update
 from sqlalchemy.orm import Session
 
 from service.store.columns import UtcDateTime
 from service.store.models import RUNG, WAITING, ApiKey, Job
 from service.turns import Line
 from workers.contract import WORKER_KINDS, WorkerKind
+
+_QUEUED = (RUNG, WAITING)
+_RUNNING = "status = 'running'"
+_NOTHING: Counter[tuple[str, WorkerKind]] = Counter()
 
 _LINES = text(
     f"""
@@ -44,19 +48,17 @@ def rung(session: Session, kind: WorkerKind) -> int:
 
 def queued(session: Session, *, key_id: str | None = None, most: int) -> int:
     """How many are queued, let in or not, of one key or of all. Counts no further than `most`."""
-    of_key = () if key_id is None else (Job.key_id == key_id,)
-    counted = 0
-    for kind, where in product(WORKER_KINDS, (RUNG, WAITING)):
-        found = select(Job.kind).where(Job.kind == kind, *of_key, text(where)).order_by(Job.key_id)  # as the indexes are
-        counted += session.scalar(select(func.count()).select_from(found.limit(most - counted).subquery())) or 0
-    return counted
+    of_key = Job.key_id > "" if key_id is None else Job.key_id == key_id  # of any: SQLite counts by another index otherwise
+    found = [select(Job.kind).where(Job.kind == kind, of_key, text(where)) for kind, where in product(WORKER_KINDS, _QUEUED)]
+    return session.scalar(select(func.count()).select_from(union_all(*found).limit(most).subquery())) or 0
 
 
 def lines(session: Session, kind: WorkerKind) -> list[Line]:
     """One per key that waits."""
-    in_flight = _in_flight(session)
+    waiting = session.execute(_LINES, {"kind": kind}).all()
+    in_flight = _in_flight(session) if waiting else _NOTHING
     found = []
-    for key_id, priority, served_at, max_running, max_trainings, oldest in session.execute(_LINES, {"kind": kind}):
+    for key_id, priority, served_at, max_running, max_trainings, oldest in waiting:
         generations, trainings = in_flight[key_id, "generate"], in_flight[key_id, "train"]
         allowed = [] if max_running is None else [max_running - generations - trainings]
         if kind == "train" and max_trainings is not None:
@@ -91,8 +93,10 @@ def rung_attempts(session: Session) -> list[tuple[str, int]]:
 def _in_flight(session: Session) -> Counter[tuple[str, WorkerKind]]:
     """How many jobs each key has rung for or running, by kind."""
     counted: Counter[tuple[str, WorkerKind]] = Counter()
-    for kind, where in product(WORKER_KINDS, (RUNG, "status = 'running'")):
-        statement = select(Job.key_id, func.count()).where(Job.kind == kind, text(where)).group_by(Job.key_id)
-        for key_id, count in session.execute(statement):
-            counted[key_id, kind] += count
+    found = [
+        select(Job.key_id, Job.kind, func.count()).where(Job.kind == kind, text(where)).group_by(Job.key_id, Job.kind)
+        for kind, where in product(WORKER_KINDS, (RUNG, _RUNNING))
+    ]
+    for key_id, kind, count in session.execute(union_all(*found)):
+        counted[key_id, kind] += count
     return counted

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from service.binding import binding_of
 from service.planning import plan
 from service.schemas.generations import GenerateRequest
-from service.store import jobs
+from service.store import jobs, line
 from service.store.database import Database
 from service.store.models import Job
 from tests.service.hand import CARD, gateway_of
@@ -63,3 +63,7 @@ def test_many_erasers_are_found_as_one_is(client: TestClient) -> None:
 
     (one,), (both,) = planning("church"), planning("church", "parachute")
     assert "evaluation" not in one + both  # nor what may be large
+
+
+def test_nobody_waits_is_one_question(database: Database) -> None:
+    assert len(statements(database, lambda session: line.lines(session, "generate"))) == 1
