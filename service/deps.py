@@ -22,7 +22,7 @@ MAX_VERSION = 2**31 - 1
 _bearer = HTTPBearer(auto_error=False, description="An API key: `ck_…`")
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:  # async, because what is not goes through a thread
     return cast(Gateway, request.app.state.gateway)
 
 

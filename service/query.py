@@ -14,6 +14,8 @@ from service.errors import RequestError
 
 async def check_query(request: Request) -> None:
     """FastAPI reads the parameters that it knows, of several values the last, and passes over the rest."""
+    if not request.query_params:
+        return
     known = _parameters(cast(APIRoute, request.scope["route"]))
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         shown = name[:80]
