@@ -3,7 +3,8 @@
 SQLite runs in WAL mode, so readers never wait for the writer. `synchronous=FULL`, because a 202 promises that the job
 survives a power cut, and NORMAL may lose the last commits then (measured: it costs one fsync, about a millisecond, a
 request). Write sessions begin with BEGIN IMMEDIATE: a transaction that reads and then writes cannot be refused half way
-(SQLITE_BUSY_SNAPSHOT); it waits at its start, up to `_WAIT_MS`.
+(SQLITE_BUSY_SNAPSHOT); it waits at its start, up to `_WAIT_MS`. Threads of one process wait for each other outside of SQLite,
+which sleeps for up to a tenth of a second between two looks at a lock, and lets whoever comes at the right moment go first.
 
 On PostgreSQL nobody waits longer for a lock either, and a gateway that stands still in the middle of a transaction loses it
 after `_IDLE_MS`: the others would wait for it for ever. An address may say otherwise, in `options`.
@@ -12,6 +13,7 @@ after `_IDLE_MS`: the others would wait for it for ever. An address may say othe
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -22,6 +24,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, TextClause, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import TimeoutError as SqlTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 _WAIT_MS = 10_000
@@ -49,6 +52,7 @@ class Database:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._writer = threading.Lock()
         self._read = sessionmaker(self.engine, expire_on_commit=False)
         self._write = sessionmaker(self.engine.execution_options(clearway_write=True), expire_on_commit=False)
 
@@ -60,8 +64,21 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One transaction, durable when the block ends; rolled back when it raises."""
-        with self._write.begin() as session:
+        with self._turn(), self._write.begin() as session:
             yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Of this process's threads one at a time writes to SQLite. See the module."""
+        if self.engine.dialect.name != "sqlite":
+            yield
+            return
+        if not self._writer.acquire(timeout=_WAIT_MS / 1000):
+            raise SqlTimeout("the database is locked by another thread")
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     def exclusive(self) -> AbstractContextManager[Session]:
         """A write transaction that runs beside no other exclusive one and no shared one, of any gateway."""

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from service.settings import Settings
 from service.store import database as module
-from service.store import jobs, keys
+from service.store import jobs, keys, line
 from service.store.database import Database
 from tests.service.conftest import serving
 from tests.service.hand import gateway_of
@@ -69,6 +69,24 @@ def test_an_address_may_say_how_long_to_wait(database_url: str) -> None:
         assert session.scalar(text("SHOW lock_timeout")) == "1234ms"
     with closing(Database(database_url)) as opened, opened.read() as session:
         assert session.scalar(text("SHOW lock_timeout")) == "10s"
+
+
+def test_threads_that_write_at_once_do_not_meet_in_sqlite(database: Database) -> None:
+    """Where nobody waits for SQLite's own lock, whoever met it would be refused."""
+    if database.engine.dialect.name != "sqlite":
+        return
+    event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 0"))
+    with database.write() as session:
+        keys.insert(session, key_id="k", name="k", role="user", secret_sha256="0" * 64)
+
+    def accept(number: int) -> None:
+        with database.shared() as session:
+            jobs.insert(session, job_id=f"gen_{number}", kind="generate", model="toy", key_id="k", plan={}, labels={})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(accept, range(64)))
+    with closing(Database(database.engine.url.render_as_string())) as other, other.read() as session:
+        assert line.queued(session, most=100) == 64
 
 
 def test_instants_come_back_in_utc(database: Database) -> None:
