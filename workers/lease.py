@@ -27,6 +27,8 @@ from workers.errors import LeaseLost, LeaseRefused
 
 logger = logging.getLogger(__name__)
 
+_PAUSE_SECONDS = 0.2
+
 # KEYS[1] lease, ARGV: value, attempt, milliseconds. Refused by a later attempt, and by another holder of the same one.
 _TAKE = """
 local held = redis.call('GET', KEYS[1])
@@ -74,11 +76,25 @@ class Lease:
         self._lost_because: str | None = None
 
     def take(self) -> None:
-        """Hold the job, or raise `LeaseRefused` because another worker holds this attempt or a later one."""
-        self._tried_at = self._clock()
-        if not self._take(keys=[self._key], args=[self._value, self.attempt, self._milliseconds]):
+        """Hold the job, or raise `LeaseRefused` because another worker holds this attempt or a later one.
+
+        A Redis that does not answer is waited for, for as long as a lease lasts: it went away after it had handed out the job,
+        and giving up would cost an attempt that nobody began."""
+        if not self._taken():
             self.abandon("another worker held the job")
             raise LeaseRefused(f"job {self.job_id} attempt {self.attempt}: another worker holds it")
+
+    def _taken(self) -> bool:
+        give_up_at = self._clock() + self._seconds
+        while True:
+            self._tried_at = self._clock()
+            try:
+                return bool(self._take(keys=[self._key], args=[self._value, self.attempt, self._milliseconds]))
+            except RedisError as error:
+                if self._tried_at >= give_up_at:
+                    raise
+                logger.warning("job %s: the lease cannot be taken now: %s", self.job_id, error)
+                time.sleep(_PAUSE_SECONDS)
 
     def renew(self) -> None:
         """Hold on for another `seconds`. Notes a loss instead of raising it; an unreachable Redis is no loss."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.workers.parts import Valkey
 from workers import connection
@@ -100,6 +102,24 @@ def test_redis_forgot_but_this_worker_was_never_silent(redis: Redis, clock: Cloc
     clock.now += 1
     lease.verify()
     assert holder(redis) == {"attempt": 1, "worker": "w1"}
+
+
+def test_a_redis_that_went_away_with_the_job_handed_out_is_waited_for(mortal_valkey: Valkey) -> None:
+    lease = Lease(connection.brisk(mortal_valkey.url), job_id="gen_1", attempt=1, worker="w1", seconds=10.0)
+    mortal_valkey.kill()
+    back = threading.Timer(0.5, mortal_valkey.start)
+    back.start()
+    lease.take()
+    back.join()
+    lease.verify()
+    assert holder(connection.brisk(mortal_valkey.url)) == {"attempt": 1, "worker": "w1"}
+
+
+def test_a_redis_that_stays_away_is_given_up(mortal_valkey: Valkey) -> None:
+    lease = Lease(connection.brisk(mortal_valkey.url), job_id="gen_1", attempt=1, worker="w1", seconds=0.5)
+    mortal_valkey.kill()
+    with pytest.raises(RedisConnectionError):
+        lease.take()
 
 
 def test_redis_restarts_while_the_worker_keeps_trying(mortal_valkey: Valkey, clock: Clock) -> None:
