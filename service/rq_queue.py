@@ -45,17 +45,31 @@ class RqQueue:
         }
 
     def submit(self, kind: WorkerKind, name: str, payload: dict[str, Any]) -> None:
-        with _translated(), contextlib.suppress(DuplicateJobError):
-            self._queues[kind].enqueue_call(
-                _QUEUES[kind][1],
-                args=(payload,),
-                job_id=name,
-                unique=True,
-                timeout=self._timeout_seconds[kind],
-                result_ttl=_KEEP_ENDED_SECONDS,
-                failure_ttl=_KEEP_ENDED_SECONDS,
-                description=name,  # RQ's default would log the prompt
-            )
+        with _translated():
+            try:
+                self._enqueue(kind, name, payload)
+            except DuplicateJobError:
+                if self._fetch(name) is None:
+                    self._replace_remains(kind, name, payload)
+
+    def _replace_remains(self, kind: WorkerKind, name: str, payload: dict[str, Any]) -> None:
+        """A worker that began a job when Redis was wiped writes parts of it anew. Nobody can run them, and while they are there
+        the job would count as being in line."""
+        self._connection.delete(Job.key_for(name))
+        with contextlib.suppress(DuplicateJobError):
+            self._enqueue(kind, name, payload)
+
+    def _enqueue(self, kind: WorkerKind, name: str, payload: dict[str, Any]) -> None:
+        self._queues[kind].enqueue_call(
+            _QUEUES[kind][1],
+            args=(payload,),
+            job_id=name,
+            unique=True,
+            timeout=self._timeout_seconds[kind],
+            result_ttl=_KEEP_ENDED_SECONDS,
+            failure_ttl=_KEEP_ENDED_SECONDS,
+            description=name,  # RQ's default would log the prompt
+        )
 
     def waiting(self, kind: WorkerKind) -> set[str]:
         with _translated():

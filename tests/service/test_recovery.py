@@ -29,6 +29,14 @@ def test_a_wiped_redis_forgets_nothing_that_was_accepted(client: TestClient, han
     assert wait_until(lambda: hand.take("train"))
 
 
+def test_what_a_worker_writes_after_a_wipe_does_not_pass_for_the_job(client: TestClient, hand: Hand, redis: Redis) -> None:
+    """It took the job from the line, Redis was wiped, it noted that the job had started, and it died."""
+    accepted = generate(client)
+    redis.flushall()
+    redis.hset(f"rq:job:{accepted['id']}-1", mapping={"status": "started", "worker_name": "one that died"})
+    assert next_task(hand).id == accepted["id"]
+
+
 def test_accepted_while_redis_is_away_and_run_when_it_is_back(client: TestClient, hand: Hand, valkey: Valkey) -> None:
     valkey.stop()
     try:
