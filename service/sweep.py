@@ -109,11 +109,12 @@ class Sweep:
 
     def _check(self, suspects: Sequence[Job]) -> None:
         unheld: set[str] = set()
+        seen_at = self._clock()  # before Redis is asked: were this gateway paused now, what it heard would only look older
         for job, holder in zip(suspects, self._flight.holders([job.id for job in suspects]), strict=True):
             try:
                 if not self._accounted_for(job, holder):
                     unheld.add(rq_job_id(job.id, job.attempt))
-                    self._unheld(job)
+                    self._unheld(job, seen_at)
             except _ONE_JOBS_TROUBLE as error:
                 logger.error("cannot be swept now: %s", error, extra=about(job))
         self._unheld_since = {name: since for name, since in self._unheld_since.items() if name in unheld}
@@ -136,9 +137,8 @@ class Sweep:
             logger.error("no task that workers take: %d fields are wrong", error.error_count(), extra=about(job))
             self._settler.fail(job, code="internal_error", message="what was accepted is no task that workers take")
 
-    def _unheld(self, job: Job) -> None:
-        now = self._clock()
-        if now - self._unheld_since.setdefault(rq_job_id(job.id, job.attempt), now) >= self._lost_after_seconds:
+    def _unheld(self, job: Job, seen_at: float) -> None:
+        if seen_at - self._unheld_since.setdefault(rq_job_id(job.id, job.attempt), seen_at) >= self._lost_after_seconds:
             self._lost(job)
 
     def _started(self, job: Job, holder: Holder | None) -> bool:

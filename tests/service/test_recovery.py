@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from fastapi.testclient import TestClient
 from redis import Redis
 
 from service.app import create_app
+from service.flight import Holder
 from service.settings import Settings
 from tests.service.calls import generate, settled, train, wait_until
-from tests.service.conftest import Valkey
-from tests.service.hand import VIDEO, Hand
+from tests.service.conftest import Valkey, serving
+from tests.service.hand import VIDEO, Hand, gateway_of
 from workers.contract import GENERATE_QUEUE, GenerationTask, failure_key, receipt_key
 
 
@@ -82,6 +85,31 @@ def test_a_lost_worker_costs_an_attempt_and_three_cost_the_job(client: TestClien
     failed = wait_until(lambda: settled(client, accepted["id"]))
     assert (failed["status"], failed["attempt"], failed["error"]["code"]) == ("failed", 3, "worker_lost")
     assert hand.take() is None
+
+
+def test_a_gateway_that_stood_still_does_not_decide_on_what_it_heard_before(
+    settings: Settings, redis: Redis, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(settings.model_copy(update={"sweep_interval_seconds": 3600.0})) as client:
+        accepted = generate(client)
+        task = hand.take_generation(hold=False)
+        sweep = gateway_of(client).sweep
+        now = [1000.0]
+        monkeypatch.setattr(sweep, "_clock", lambda: now[0])
+        sweep.run()  # nobody holds it, from now on
+        ask = sweep._flight.holders
+
+        def ask_and_stand_still(job_ids: Sequence[str]) -> list[Holder | None]:
+            heard = ask(job_ids)
+            now[0] += 60
+            hand.hold(task)
+            return heard
+
+        monkeypatch.setattr(sweep._flight, "holders", ask_and_stand_still)
+        sweep.run()
+        monkeypatch.undo()
+        body = client.get(accepted["links"]["self"]).json()
+        assert (body["status"], body["attempt"]) == ("running", 1), "its worker was back, and lost it all the same"
 
 
 def test_taken_but_never_held_is_lost_too(client: TestClient, hand: Hand) -> None:
