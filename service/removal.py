@@ -11,7 +11,7 @@ from service.ring import silence
 from service.store import jobs
 from service.store.database import Database
 from service.store.models import Job
-from workers.artifacts import ArtifactStore
+from workers.artifacts import ArtifactError, ArtifactStore
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Remover:
             return False
         try:
             self._store.delete(f"videos/{job.id}")
-        except OSError as error:
+        except (ArtifactError, OSError) as error:
             logger.warning("its artifacts cannot be deleted yet: %s", error, extra=about(job))
             return False
         self._flight.forget(job.id)

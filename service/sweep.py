@@ -87,13 +87,17 @@ class Sweep:
                 self._settler.settle(job)
 
     def observe(self, job: Job) -> Job:
-        """One unfinished job as it is now: is it running, has it ended? Asks Redis and the store, if they answer."""
+        """One unfinished job as it is now: is it running, has it ended? Asks Redis and the store, if they answer; SQL alone
+        knows what was accepted, and a client is told that much also when they do not."""
         try:
             holder = self._flight.holders([job.id])[0]
         except QueueUnavailable:
             holder = None
         self._started(job, holder)
-        self._settler.settle(job)
+        try:
+            self._settler.settle(job)
+        except _ONE_JOBS_TROUBLE as error:
+            logger.warning("the store does not say whether it has ended: %s", error, extra=about(job))
         with self._database.read() as session:
             return jobs.get(session, job.id) or job
 

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
+from workers.store_mark import Mark
+
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _PARTIAL_SUFFIX = ".partial"
 
@@ -33,6 +35,10 @@ class ArtifactMissing(ArtifactError):
     def __init__(self, key: str) -> None:
         super().__init__(f"nothing is stored under {key!r}")
         self.key = key
+
+
+class StoreAway(ArtifactError):
+    """What lies where the store was is not the store. Nothing is known of any key, and nothing is written."""
 
 
 class InvalidKey(ArtifactError, ValueError):
@@ -61,7 +67,7 @@ class ArtifactStore(Protocol):
         """Store the bytes of a local file under `key`; the same guarantees as `put`, without holding them in memory."""
 
     def get(self, key: str) -> bytes:
-        """The bytes under `key`. Raises `ArtifactMissing`."""
+        """The bytes under `key`. Raises `ArtifactMissing`, of which a store that is away is no case: that is another error."""
 
     def exists(self, key: str) -> bool: ...
 
@@ -80,6 +86,7 @@ class DirectoryStore:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).resolve()
+        self._mark = Mark(self.root)
 
     def put(self, key: str, data: bytes) -> None:
         with self._replacing(key) as file:
@@ -93,18 +100,21 @@ class DirectoryStore:
         try:
             return self._path(key).read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            self._look()
             raise ArtifactMissing(key) from None
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        return self.local_path(key) is not None
 
     def list(self, prefix: str) -> list[str]:
+        self._look()
         folder = self._path(prefix) if prefix.strip("/") else self.root
-        found = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(_PARTIAL_SUFFIX))
+        found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
         return sorted(path.relative_to(self.root).as_posix() for path in found)
 
     def delete(self, prefix: str) -> None:
         path = self._path(prefix)
+        self._look()
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -112,7 +122,10 @@ class DirectoryStore:
 
     def local_path(self, key: str) -> Path | None:
         path = self._path(key)
-        return path if path.is_file() else None
+        if path.is_file():
+            return path
+        self._look()
+        return None
 
     def __repr__(self) -> str:
         return f"DirectoryStore({str(self.root)!r})"
@@ -122,10 +135,19 @@ class DirectoryStore:
             raise InvalidKey(key)
         return self.root.joinpath(*key.rstrip("/").split("/"))
 
+    def _look(self) -> None:
+        """Raise `StoreAway` where the directory is not the one that it was."""
+        if (trouble := self._mark.trouble()) is not None:
+            raise StoreAway(trouble)
+
     @contextmanager
     def _replacing(self, key: str) -> Iterator[IO[bytes]]:
         """A temporary file in the same folder that takes the key's name, after fsync, when the block ends well."""
         path = self._path(key)
+        self._look()
+        _make_durable_directory(self.root)
+        self._mark.make()
+        self._look()
         _make_durable_directory(path.parent)
         descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_PARTIAL_SUFFIX)
         try:

@@ -14,6 +14,7 @@ from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, WorkerKind, model_id, 
 from workers.eraser_cache import EraserCache
 from workers.errors import DetectorUnavailable, ModelUnavailable
 from workers.fallbacks import Fallbacks
+from workers.patience import PatientStore
 from workers.pipelines.load import load_pipeline
 from workers.presence import Presence, new_worker_name
 from workers.resident import Resident, install
@@ -51,7 +52,7 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
         logger.critical("%s", error)
         presence.leave()
         return MODEL_UNAVAILABLE_EXIT_CODE
-    store = open_store(settings.artifacts_url)
+    store = PatientStore(open_store(settings.artifacts_url), seconds=settings.store_patience_seconds)
     store.put(model_key(pipeline.card().id), pipeline.card().model_dump_json(indent=2).encode())
     cache = EraserCache(store, fingerprint=pipeline.fingerprint, device=pipeline.device, max_bytes=settings.eraser_cache_bytes)
     resident = Resident(

@@ -66,6 +66,9 @@ class WorkerSettings(BaseSettings):
     eraser_cache_bytes: int = Field(default=4 << 30, ge=0, description="Verified erasers kept in memory between requests.")
     lease_seconds: float = Field(default=10.0, gt=2, description="A worker silent for longer has lost its job.")
     heartbeat_seconds: float = Field(default=1.0, gt=0, description="Pause between two renewals of a lease.")
+    store_patience_seconds: float = Field(
+        default=120.0, ge=0, description="So long a worker waits for an artifact store that is away or full before its job fails."
+    )
     stage_timeout_seconds: float = Field(
         default=900.0, gt=0, description="A job that makes no step for longer is hung: its lease is no longer renewed."
     )
@@ -96,6 +99,8 @@ class WorkerSettings(BaseSettings):
             raise ValueError("CLEARWAY_CHAT_URL must start with http:// or https://")
         if self.heartbeat_seconds * 3 > self.lease_seconds:
             raise ValueError("CLEARWAY_LEASE_SECONDS must leave room for three heartbeats of CLEARWAY_HEARTBEAT_SECONDS")
+        if self.store_patience_seconds >= self.stage_timeout_seconds:
+            raise ValueError("CLEARWAY_STORE_PATIENCE_SECONDS must be less than CLEARWAY_STAGE_TIMEOUT_SECONDS")
         return self
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from workers import failures, generation, training
+from workers.artifacts import ArtifactError
 from workers.attempt import Attempt
 from workers.contract import FailureRecord, GenerationTask, Identifier, Record, TrainingTask, WorkerKind
 from workers.errors import InvalidTask, LeaseLost, LeaseRefused
@@ -46,11 +47,11 @@ def _run(
 ) -> None:
     here, ticket = resident(), _Ticket.model_validate(payload)
     records = Records(here.store, kind=kind, job_id=ticket.id, attempt=ticket.attempt)
-    if records.settled():
-        logger.warning("job %s attempt %d was delivered again after it had settled", ticket.id, ticket.attempt)
-        return
     try:
         with here.attempt(ticket.id, ticket.attempt) as attempt:
+            if records.settled():
+                logger.warning("job %s attempt %d was delivered again after it had settled", ticket.id, ticket.attempt)
+                return
             attempt.emit("started", {"attempt": attempt.number, "worker": here.name})
             try:
                 success = work(here, _parse(payload, schema), attempt)
@@ -67,6 +68,8 @@ def _run(
         logger.warning("not run: %s", refused)
     except LeaseLost as lost:
         logger.error("nothing published: %s", lost)
+    except (ArtifactError, OSError) as away:
+        logger.error("job %s attempt %d ends without a record, the store does not answer: %s", ticket.id, ticket.attempt, away)
 
 
 def _parse(payload: dict[str, Any], schema: type[Task]) -> Task:

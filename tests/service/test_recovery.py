@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -167,6 +168,30 @@ def test_a_wipe_while_a_worker_works_runs_nothing_twice(client: TestClient, hand
     assert hand.take() is None
     hand.finish(task)
     assert wait_until(lambda: settled(client, accepted["id"]))["attempt"] == 1
+
+
+@pytest.mark.both_databases
+def test_a_store_that_is_away_makes_no_lost_worker(client: TestClient, hand: Hand, settings: Settings) -> None:
+    """Whether the attempt has ended is not known then, and what is not known is not decided."""
+    accepted, deleted = generate(client), generate(client)
+    task = hand.take_generation()
+    wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "running")
+    hand.finish(hand.take_generation())
+    wait_until(lambda: settled(client, deleted["id"]))
+    store = Path(settings.artifacts_url)
+    store.rename(store.with_name("away"))
+    hand.let_go(task)
+    assert client.delete(deleted["links"]["self"]).status_code == 204
+    gateway_sweeps(client, settings.lost_after_seconds * 3)
+    body = client.get(accepted["links"]["self"]).json()
+    assert (body["status"], body["attempt"]) == ("running", 1)
+    assert client.get("/health/ready").json()["checks"]["artifacts"] == "missing"
+    assert hand.take() is None
+    assert not store.exists(), "something was written in the store's place"
+    store.with_name("away").rename(store)
+    hand.finish(task)
+    assert wait_until(lambda: settled(client, accepted["id"]))["status"] == "succeeded"
+    wait_until(lambda: not hand.store.list(f"videos/{deleted['id']}"))
 
 
 @pytest.mark.both_databases

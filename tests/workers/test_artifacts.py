@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from workers.artifacts import ArtifactMissing, DirectoryStore, InvalidKey, UnsupportedStore, open_store
+from workers.artifacts import ArtifactMissing, DirectoryStore, InvalidKey, StoreAway, UnsupportedStore, open_store
 
 
 @pytest.fixture
@@ -70,6 +71,39 @@ def test_a_failed_put_leaves_the_old_value_and_no_litter(store: DirectoryStore, 
         store.put_file("a/b", tmp_path / "absent")
     assert store.get("a/b") == b"old"
     assert [path.name for path in (store.root / "a").iterdir()] == ["b"]
+
+
+def test_a_directory_in_the_place_of_the_store_is_not_the_store(store: DirectoryStore, tmp_path: Path) -> None:
+    store.put("a/b", b"1")
+    reader = DirectoryStore(store.root)
+    assert reader.get("a/b") == b"1"
+    assert reader.list("") == ["a/b"], "its mark is no value"
+    store.root.rename(tmp_path / "away")
+    for left in ("nothing", "an empty directory", "another store"):
+        if left == "an empty directory":
+            store.root.mkdir()
+        elif left == "another store":
+            DirectoryStore(store.root).put("a/c", b"2")
+        for one in (store, reader):
+            calls = (one.get, one.exists, one.local_path, one.list, one.delete, lambda key, one=one: one.put(key, b"3"))
+            for call in calls:
+                with pytest.raises(StoreAway):
+                    call("a/b")
+    shutil.rmtree(store.root)
+    (tmp_path / "away").rename(store.root)
+    for one in (store, reader):
+        assert one.get("a/b") == b"1"
+        assert one.list("") == ["a/b"]
+    store.put("a/b", b"3")
+
+
+def test_a_store_of_before_there_were_marks_is_taken_as_it_is(store: DirectoryStore) -> None:
+    (store.root / "a").mkdir(parents=True)
+    (store.root / "a" / "b").write_bytes(b"1")
+    assert store.get("a/b") == b"1"
+    assert not store.exists("a/c")
+    store.put("a/c", b"2")
+    assert DirectoryStore(store.root).list("") == ["a/b", "a/c"]
 
 
 def test_open_store(tmp_path: Path) -> None:

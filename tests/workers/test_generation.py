@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,7 @@ from workers.contract import (
     receipt_key,
     video_key,
 )
+from workers.patience import PatientStore
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.resident import Resident
 from workers.training import put_eraser
@@ -334,6 +336,39 @@ def test_a_wiped_redis_does_not_lose_the_video(
     task = task_for(wan)
     run(task)
     assert receipt_of(store, task)
+
+
+def test_a_store_that_is_away_at_the_end_gets_the_video_when_it_is_back(
+    wan: VideoPipeline, make_resident: MakeResident, store: DirectoryStore, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = make_resident(wan)
+    here.store = PatientStore(store, seconds=60)
+    store.put("some/value", b"")
+    away = store.root.with_name("away")
+
+    def go_away() -> None:
+        store.root.rename(away)
+        threading.Timer(1.5, away.rename, [store.root]).start()
+
+    Interrupted(monkeypatch, wan, step=4, call=go_away)
+    task = task_for(wan)
+    run(task)
+    assert receipt_of(store, task)
+    assert redis.xlen(SETTLED_STREAM) == 1
+
+
+def test_a_store_that_stays_away_leaves_no_record_and_no_directory(
+    wan: VideoPipeline, make_resident: MakeResident, store: DirectoryStore, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = make_resident(wan)
+    here.store = PatientStore(store, seconds=0.1)
+    store.put("some/value", b"")
+    away = store.root.with_name("away")
+    Interrupted(monkeypatch, wan, step=4, call=lambda: store.root.rename(away))
+    run(task_for(wan))  # nothing of it reaches RQ
+    assert not store.root.exists()
+    assert redis.get(lease_key("gen_1")) is None, "free for the next attempt"
+    assert redis.xlen(SETTLED_STREAM) == 0
 
 
 def test_an_attempt_that_another_worker_holds_is_not_run(

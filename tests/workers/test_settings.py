@@ -28,6 +28,7 @@ def test_addresses_follow_the_data_directory(monkeypatch: pytest.MonkeyPatch, tm
         {"lease_seconds": 3, "heartbeat_seconds": 2},
         {"lease_seconds": 1},
         {"stage_timeout_seconds": 0},
+        {"stage_timeout_seconds": 60, "store_patience_seconds": 60},
         {"evaluation_clips": -1},
         {"modell": "miniature"},
     ],
