@@ -108,13 +108,16 @@ class Database:
             session.execute(lock)
 
     def migrate(self, revision: str = "head") -> None:
-        """Bring the schema to `revision`. Gateways that start together do it one after the other."""
+        """Bring the schema to `revision`, forwards or back: a number, `head`, `base`, or steps such as `-2`.
+
+        Gateways that start together do it one after the other.
+        """
         with self.engine.execution_options(clearway_write=True).begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SET LOCAL lock_timeout = 0"))  # a migration may take its time
                 connection.execute(_EXCLUSIVE)
             config = _alembic(attributes={"connection": connection})
-            if revision == "base" or revision.startswith("-"):
+            if revision == "base" or revision.startswith("-") or revision in _behind(connection, config):
                 command.downgrade(config, revision)
             else:
                 command.upgrade(config, revision)
@@ -135,6 +138,13 @@ class Database:
 def newest_revision() -> str:
     """The newest migration that there is."""
     return str(ScriptDirectory.from_config(_alembic()).get_current_head())
+
+
+def _behind(connection: Connection, config: Config) -> set[str]:
+    """The migrations that the database has, but for the newest of them."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    had = ScriptDirectory.from_config(config).iterate_revisions(current, "base") if current else ()
+    return {script.revision for script in had} - {str(current)}
 
 
 def _alembic(**options: Any) -> Config:

@@ -57,7 +57,7 @@ def test_what_was_queued_before_there_was_a_window_counts_as_rung_for(database: 
         assert line.lines(session, "generate") == []
         key = session.get_one(ApiKey, "k")
         assert (key.priority, key.max_queued, key.expires_at) == ("normal", None, None)
-    database.migrate("-5")
+    database.migrate("0004")
     with database.read() as session:
         assert session.execute(text("SELECT * FROM api_keys")).one()[:3] == ("k", "k", "user")
 
