@@ -88,7 +88,10 @@ class Sweep:
 
     def observe(self, job: Job) -> Job:
         """One unfinished job as it is now: is it running, has it ended? Asks Redis and the store, if they answer; SQL alone
-        knows what was accepted, and a client is told that much also when they do not."""
+        knows what was accepted, and a client is told that much also when they do not. Does not ask for one that waits for its
+        turn, whose present attempt nobody has heard of."""
+        if job.status == "queued" and job.admitted_at is None:
+            return job
         try:
             holder = self._flight.holders([job.id])[0]
         except QueueUnavailable:

@@ -100,6 +100,17 @@ def test_room_is_filled_at_once_and_no_further(client: TestClient, hand: Hand, r
     assert in_queue(redis) == [rq_job_id(ids[place], 1) for place in (3, 4, 5, 6)]
 
 
+def test_what_waits_is_not_looked_for(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients ask again and again, and with S3 each look into the store is a request of its own."""
+    flight, asked = gateway_of(client).flight, set[str]()
+    holders = flight.holders
+    monkeypatch.setattr(flight, "holders", lambda job_ids: asked.update(job_ids) or holders(job_ids))
+    *rung, waiting = [generate(client)["id"] for _ in range(WINDOW + 1)]
+    for job_id in (*rung, waiting):
+        assert client.get(f"/generations/{job_id}").json()["status"] == "queued"
+    assert asked == set(rung)
+
+
 def test_what_waits_is_cancelled_and_deleted_like_anything_else(client: TestClient, hand: Hand, redis: Redis) -> None:
     ids = [generate(client)["id"] for _ in range(WINDOW + 3)]
     assert client.post(f"/generations/{ids[WINDOW]}/cancel").json()["status"] == "canceled"
