@@ -1,6 +1,8 @@
 """What is particular to a family of text encoders: where its blocks are, what they return, and who it is.
 
-Works on any transformers T5EncoderModel, UMT5EncoderModel or CLIPTextModel. The only module that knows families.
+Works on any transformers T5EncoderModel, UMT5EncoderModel, CLIPTextModel or BertModel. The only module that knows families.
+BERT's blocks end in a layer norm of their own, with none behind the last one: h of the last block is the embeddings. Its leading
+[CLS] sees the whole prompt, so that it is a real token like any other; CLIP's leading BOS is not.
 """
 
 from __future__ import annotations
@@ -16,11 +18,11 @@ from torch import Tensor, nn
 from erasers.artefact import EncoderIdentity
 from erasers.errors import EncoderError, EncoderMismatch, HookTargetMissing
 
-_BLOCK_PATHS = ("encoder.block", "encoder.layers", "text_model.encoder.layers")
-"""T5 and UMT5; CLIP in transformers 5; CLIP in transformers 4."""
+_BLOCK_PATHS = ("encoder.block", "encoder.layers", "text_model.encoder.layers", "encoder.layer")
+"""T5 and UMT5; CLIP in transformers 5; CLIP in transformers 4; BERT."""
 
-_PROJECTION_PATHS = ("layer.0.SelfAttention.o", "self_attn.out_proj")
-"""T5 and UMT5; CLIP."""
+_PROJECTION_PATHS = ("layer.0.SelfAttention.o", "self_attn.out_proj", "attention.output.dense")
+"""T5 and UMT5; CLIP; BERT."""
 
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 
@@ -61,7 +63,7 @@ def attention_projection(text_encoder: nn.Module, layer: int) -> nn.Module:
 
 
 def hidden(output: Any) -> Tensor:
-    """h (B, T, d_model) in what a block returns: the tensor itself (UMT5, CLIP) or a tuple's first item (T5)."""
+    """h (B, T, d_model) in what a block returns: the tensor itself (UMT5, CLIP, BERT) or a tuple's first item (T5)."""
     h = output[0] if isinstance(output, tuple) else output
     if not isinstance(h, Tensor):
         raise EncoderError(f"a block returned {type(h).__name__} where a tensor or a tuple with a tensor first was expected")
@@ -74,7 +76,7 @@ def with_hidden(output: Any, h: Tensor) -> Any:
 
 
 def with_embeddings(output: Any, embeddings: Tensor) -> Any:
-    """What the encoder returned, a tuple or a ModelOutput, with its first item replaced. CLIP's pooled output stays."""
+    """What the encoder returned, a tuple or a ModelOutput, with its first item replaced. A pooled output (CLIP, BERT) stays."""
     if isinstance(output, tuple):
         return (embeddings, *output[1:])
     return type(output)(**(dict(output) | {"last_hidden_state": embeddings}))
