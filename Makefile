@@ -31,7 +31,7 @@ check: install  ## lint, types, arrows between packages
 
 lock:  ## resolves pyproject.toml anew, in an environment of its own, and writes constraints.txt
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' --editable '.[all,dev]'
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' --editable '.[all,testbed,dev]'
 	.venv-lock/bin/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' > constraints.txt
 	rm -rf .venv-lock
 
