@@ -136,6 +136,6 @@ def _build(
         metrics=metrics,
         metrics_token=settings.metrics_token,
     )
-    sweeper = Sweeper(database, sweep, interval_seconds=settings.sweep_interval_seconds)
+    sweeper = Sweeper(database, sweep, metrics, interval_seconds=settings.sweep_interval_seconds)
     listener = HintListener(redis, database, settler)
     return gateway, [Loop("settle", listener.step), Loop("sweep", sweeper.step, at_end=sweeper.release)]

@@ -13,6 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.metrics import Metrics
 from service.settle import Settler
 from service.store import jobs, leases
 from service.store.database import Database
@@ -122,15 +123,17 @@ class HintListener:
 class Sweeper:
     """Sweeps while it holds the lease in SQL; several gateways take turns only when one goes away."""
 
-    def __init__(self, database: Database, sweep: Sweep, *, interval_seconds: float) -> None:
+    def __init__(self, database: Database, sweep: Sweep, metrics: Metrics, *, interval_seconds: float) -> None:
         self._database = database
         self._sweep = sweep
+        self._metrics = metrics
         self._interval_seconds = interval_seconds
         self._holder = secrets.token_hex(8)
 
     def step(self, stopping: threading.Event) -> None:
         if leases.hold(self._database, "sweep", holder=self._holder, seconds=5 * self._interval_seconds + 5):
             self._sweep.run()
+            self._metrics.swept()
         stopping.wait(self._interval_seconds)
 
     def release(self) -> None:

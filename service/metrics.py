@@ -34,6 +34,7 @@ class Metrics:
         )
         self._accepted = Counter("clearway_jobs_accepted", "Jobs accepted.", ("kind",), registry=registry)
         self._ended = Counter("clearway_jobs_ended", "Jobs that ended, and how.", ("kind", "status", "code"), registry=registry)
+        self._sweeps = Counter("clearway_sweeps", "Passes of the sweep.", registry=registry)
         self._wait = Histogram(
             "clearway_queue_wait_seconds",
             "From acceptance to the start of the last attempt, of jobs that ended.",
@@ -73,6 +74,10 @@ class Metrics:
 
     def accepted(self, job: Job) -> None:
         self._accepted.labels(job.kind).inc()
+
+    def swept(self) -> None:
+        """By the one gateway that holds the sweep's lease, after a pass that went through."""
+        self._sweeps.inc()
 
     def ended(self, job: Job) -> None:
         """After the commit that ended it, by whoever ended it."""

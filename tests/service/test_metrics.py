@@ -43,6 +43,7 @@ def test_the_life_of_jobs(client: TestClient, hand: Hand) -> None:
     assert now['clearway_oldest_queued_seconds{kind="generate"}'] > 0
     assert now['clearway_oldest_queued_seconds{kind="train"}'] == 0
     assert not any("ended" in name for name in now)
+    wait_until(lambda: series(client)["clearway_sweeps_total{}"] > now["clearway_sweeps_total{}"])
 
     hand.finish(hand.take_generation(), stage_seconds={"encode": 0.2, "denoise": 40.0})
     hand.fail("generate", hand.take_generation(), "out_of_memory")
@@ -203,5 +204,5 @@ def test_who_may_not_read_them(client: TestClient, user: TestClient) -> None:
 def test_every_metric_is_in_the_readme(client: TestClient) -> None:
     text = client.get("/metrics").text + Metrics().text().decode()
     names = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
-    assert len(names) == 12
+    assert len(names) == 13
     assert {name for name in names if f"`{name}`" not in README} == set()
