@@ -22,6 +22,7 @@ from workers.ticker import ticking
 
 logger = logging.getLogger(__name__)
 
+UNFIT_EXIT_CODE = 1
 WORKER_TTL_SECONDS = 60
 RQ_HEARTBEAT_SECONDS = 10
 RQ_EXECUTION_TTL_SECONDS = 40
@@ -44,13 +45,16 @@ class ResidentWorker(SimpleWorker):
         self._resident = resident
 
     def run(self) -> int:
-        """Work until asked to stop; the exit code. SIGTERM and SIGINT let the running job finish first."""
+        """Work until asked to stop; the exit code. SIGTERM and SIGINT let the running job finish first.
+
+        RQ also ends its loop by itself, after an error that it does not know what to do about (Redis is away for too long, or
+        refuses to write). Then somebody has to start the process anew, and 0 would tell them not to."""
         self._resident.presence.show("idle")
         seconds = self._resident.settings.heartbeat_seconds
         with ticking("heartbeat", self._resident.beat, every_seconds=seconds):
             self.work(logging_level=None)
         self._resident.presence.leave()
-        return 1 if self._resident.must_exit else 0
+        return 0 if self._shutdown_requested_date is not None else UNFIT_EXIT_CODE
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         super().execute_job(job, queue)

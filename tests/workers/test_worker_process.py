@@ -30,6 +30,7 @@ from workers.contract import (
 )
 from workers.pipelines.base import VideoPipeline
 from workers.process import MODEL_UNAVAILABLE_EXIT_CODE
+from workers.runtime import UNFIT_EXIT_CODE
 from workers.training import put_eraser
 
 STEPS = 200
@@ -122,6 +123,15 @@ def test_killed_workers_and_a_killed_redis(
         assert survivor.wait(timeout=30) == 0
         assert here.holder("gen_3") is None, "a job that was given up must be free at once"
         assert not here.store.list("videos/gen_3")
+
+
+def test_a_worker_that_ends_by_itself_asks_to_be_started_again(
+    valkey: Valkey, redis: Redis, tmp_path: Path, wan_directory: Path
+) -> None:
+    redis.set(f"rq:queue:{GENERATE_QUEUE}", "no list")  # an error that RQ knows no answer to: it ends its loop
+    with site(tmp_path, valkey.url, redis, wan_directory) as here:
+        assert here.start().wait(timeout=240) == UNFIT_EXIT_CODE
+        assert "WRONGTYPE" in here.logs()
 
 
 def test_a_trainer_and_a_worker_without_a_model(
