@@ -94,7 +94,8 @@ def block_errors(encoder: PromptEncoder, subject: Subject, lesson: Lesson, quest
 
 
 def _probe_error(shown: Tensor, rest: Tensor, pooled: dict[Cell, Tensor]) -> float:
-    positive, negative = (torch.cat([pooled[a], pooled[b]]) for a, b in (("plain", "synonyms"), ("keep", "neighbours")))
+    positive = torch.cat([pooled["plain"], pooled["synonyms"]])
+    negative = torch.cat([pooled["keep"], pooled["neighbours"]])
     return fit_probe(shown, rest).error(positive, negative)
 
 

@@ -35,7 +35,7 @@ class Scale:
 
 NOTHING = Variant(ORIGIN, ORIGIN)
 SCALES: dict[str, Scale] = {
-    "full": Scale(FULL),
+    "full": Scale(FULL, {"expansion": 4}),  # 1,536 features, as on the miniature: there are 160 pairs to learn them from
     "quick": Scale(QUICK, {"iterations": 12, "refine_iterations": 4, "expansion": 2, "gamma_step": 2.0}),
 }
 
