@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service import handlers
 from service.access import Access
+from service.backlog import Backlog
 from service.body import check_body
 from service.body_limit import BodyLimit
 from service.catalogue import Catalogue
@@ -131,7 +132,7 @@ def _build(
         events=EventSource(async_redis),
         thresholds=Thresholds.of(settings),
         key_limits={name: getattr(settings, f"key_{name}") for name in get_args(LimitName)},
-        max_queued=settings.max_queued,
+        backlog=Backlog(most=settings.max_queued),
         audit_prompts=settings.audit_prompts,
         metrics=metrics,
         metrics_token=settings.metrics_token,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from service.backlog import Backlog
 from service.catalogue import Catalogue
 from service.events import EventSource
 from service.flight import Flight
@@ -34,7 +35,7 @@ class Gateway:
     events: EventSource
     thresholds: Thresholds
     key_limits: Mapping[LimitName, int | None]  # of a new key that is given no others
-    max_queued: int
+    backlog: Backlog
     audit_prompts: bool
     metrics: Metrics
     metrics_token: SecretStr

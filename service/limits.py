@@ -26,8 +26,8 @@ def allow(gateway: Gateway, session: Session, caller: Caller) -> None:
     given back when the transaction fails. It holds other accepting transactions back, so it comes late in its own."""
     _allow_key(session, caller.key_id)
     gateway.database.lock_queue(session)
-    if line.queued(session, most=gateway.max_queued) >= gateway.max_queued:
-        message = f"{gateway.max_queued} jobs are queued, which is all that this service takes: try again later"
+    if gateway.backlog.is_full(session):
+        message = f"{gateway.backlog.most} jobs are queued, which is all that this service takes: try again later"
         raise UnavailableError("queue_full", message, retry_after_seconds=_RETRY_QUEUED_SECONDS)
 
 

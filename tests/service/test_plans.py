@@ -11,10 +11,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from service.audit import record
+from service.backlog import Backlog
 from service.binding import binding_of
 from service.planning import plan
 from service.schemas.generations import GenerateRequest
-from service.store import jobs, line
+from service.store import jobs, keys, line
 from service.store.database import Database
 from service.store.models import Job
 from tests.service.hand import CARD, gateway_of
@@ -63,6 +65,38 @@ def test_many_erasers_are_found_as_one_is(client: TestClient) -> None:
 
     (one,), (both,) = planning("church"), planning("church", "parachute")
     assert "evaluation" not in one + both  # nor what may be large
+
+
+def test_a_queue_with_room_is_counted_now_and_then(database: Database) -> None:
+    now = 0.0
+    backlog = Backlog(most=3, clock=lambda: now)
+
+    def accept(number: int) -> None:
+        with database.write() as session:
+            jobs.insert(session, job_id=f"gen_{number}", kind="generate", model="toy", key_id="k", plan={}, labels={})
+            record(session, "generation.accepted", f"gen_{number}", {}, actor="k")
+
+    def looks() -> tuple[bool, int]:
+        answers: list[bool] = []
+        said = statements(database, lambda session: answers.append(backlog.is_full(session)))
+        return answers[0], sum("FROM jobs" in sql for sql, _ in said)
+
+    with database.write() as session:
+        keys.insert(session, key_id="k", name="k", role="user", secret_sha256="0" * 64)
+    assert looks() == (False, 1)
+    for number in range(2):
+        accept(number)
+        assert looks() == (False, 0)
+    with database.write() as session:
+        record(session, "key.created", "k2", {}, actor="k")
+    assert looks() == (False, 1)  # three entries might be three jobs
+    accept(2)
+    assert looks() == looks() == (True, 1)
+    with database.write() as session:
+        jobs.cancel(session, session.get_one(Job, "gen_0"))
+    assert looks() == (False, 1)
+    now = 3.0
+    assert looks() == (False, 1)
 
 
 def test_nobody_waits_is_one_question(database: Database) -> None:
