@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--text-steps", type=int, default=700)
     parser.add_argument("--vae-steps", type=int, default=1200)
-    parser.add_argument("--denoiser-steps", type=int, default=6500)
+    parser.add_argument("--denoiser-steps", type=int, default=10500)
     parser.add_argument("--classifier-steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=64, help="clips in a step of the denoiser")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of the denoiser")
