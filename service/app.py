@@ -32,7 +32,7 @@ from service.loops import HintListener, Loop, Sweeper, running
 from service.metrics import Metrics
 from service.query import check_query
 from service.removal import Remover
-from service.routes import aliases, archives, audit, erasers, events, generations, health, keys, models, policies, videos
+from service.routes import aliases, archives, audit, erasers, events, gates, generations, health, keys, models, policies, videos
 from service.routes import metrics as metrics_route
 from service.rq_queue import RqQueue
 from service.seed import shipped_erasers, take_in_all
@@ -83,7 +83,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger=larger)
     app.add_middleware(Access, metrics=metrics)  # added last, it sees every request first
     handlers.install(app)
-    for part in (generations, events, archives, erasers, aliases, policies, audit, keys, models, health, metrics_route, videos):
+    routes = (generations, events, archives, erasers, aliases, policies, gates, audit, keys, models, health, metrics_route, videos)
+    for part in routes:
         app.include_router(part.router)
     return app
 

@@ -35,6 +35,8 @@ Action = Literal[
     "alias.deleted",
     "policy.put",
     "policy.deleted",
+    "gate.put",
+    "gate.deleted",
     "key.created",
     "key.changed",
     "key.rotated",

@@ -205,6 +205,16 @@ class Client:
     def delete_policy(self, name: str) -> None:
         self._call("DELETE", _policy_path(name))
 
+    def gates(self) -> JsonObject:
+        """The deployment's thresholds, and those of concepts that have their own."""
+        return self._json("GET", "/gates")
+
+    def put_gate(self, concept: str, thresholds: Any) -> JsonObject:
+        return self._json("PUT", _gate_path(concept), json=thresholds)
+
+    def delete_gate(self, concept: str) -> None:
+        self._call("DELETE", _gate_path(concept))
+
     def audit_pages(self, *, after: int = 0, filters: Mapping[str, str] | None = None) -> Iterator[JsonObject]:
         """The audit log, oldest first. `filters`: `action`, `subject`."""
         while True:
@@ -298,6 +308,10 @@ def _alias_path(alias: str) -> str:
 
 def _policy_path(name: str) -> str:
     return f"/policies/{quote(name, safe='')}"
+
+
+def _gate_path(concept: str) -> str:
+    return f"/gates/{quote(concept, safe='')}"
 
 
 def _api_error(response: httpx.Response) -> ApiError:

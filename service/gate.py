@@ -16,9 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from service.settings import Settings
+
+Source = Literal["concept", "deployment"]
+"""Where a threshold comes from: set for one concept (`service.gates`), or the settings."""
 
 
 @dataclass(frozen=True)

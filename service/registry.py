@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from service.audit import eraser_name, record
 from service.binding import needing
 from service.errors import MissingError, StateError
-from service.gate import Thresholds, judge
+from service.gate import Thresholds
+from service.gates import judge_version
 from service.names import hint
 from service.store import erasers
 from service.store.models import EraserVersion
@@ -48,17 +49,19 @@ def give_up(session: Session, job_id: str) -> None:
     erasers.move(session, erasers.of_job(session, job_id), "failed")
 
 
-def activate(session: Session, row: EraserVersion, thresholds: Thresholds, *, override: bool, actor: str) -> None:
-    """`candidate` → `active`; the version that was active for the same concept and encoder is retired in the same breath."""
+def activate(session: Session, row: EraserVersion, deployment: Thresholds, *, override: bool, actor: str) -> None:
+    """`candidate` → `active`; the version that was active for the same concept and encoder is retired in the same breath.
+    Judged here, within the transaction, by the thresholds that hold now."""
     name = f"version {row.version} of {row.concept!r}"
     if row.status != "candidate":
         raise StateError("invalid_state", f"{name} is {row.status}; only a candidate can be activated")
-    verdict = judge(row.evaluation, thresholds)
+    judged = judge_version(session, row, deployment)
+    verdict = judged.verdict
     if not verdict.passed and not override:
         reasons = "; ".join(verdict.reasons)
         raise StateError("gate_not_passed", f'{name} does not pass: {reasons}. {{"override": true}} activates it anyway')
     _put_in_force(session, row, actor=actor)
-    details = {"digest": row.digest, "override": override, "gate": {"passed": verdict.passed, "reasons": list(verdict.reasons)}}
+    details = {"digest": row.digest, "override": override, "gate": judged.as_dict()}
     record(session, "eraser.activated", eraser_name(row), details, actor=actor)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from urllib.parse import quote
 
+from service.gate import Thresholds
+from service.gates import gate_of
 from service.schemas.aliases import Alias
 from service.schemas.base import JobError, Page, Progress
 from service.schemas.erasers import Concept, Eraser, EraserLinks
+from service.schemas.gates import Gate, GateThresholds
 from service.schemas.generations import Generation, GenerationLinks, Plan
 from service.schemas.policies import Policy, PolicyRules
-from service.store.models import EraserAlias, EraserVersion, Job, PolicyVersion
+from service.store.models import ConceptGate, EraserAlias, EraserVersion, Job, PolicyVersion
 
 
 def generation(job: Job, progress: Progress | None = None) -> Generation:
@@ -93,6 +97,19 @@ def policy(row: PolicyVersion) -> Policy:
         created_by=row.created_by,
         created_at=row.created_at,
         ended_at=row.ended_at,
+    )
+
+
+def gate(row: ConceptGate, deployment: Thresholds) -> Gate:
+    held = gate_of(row, deployment)
+    return Gate(
+        concept=row.concept,
+        own=GateThresholds.model_validate(row.thresholds),
+        thresholds=asdict(held.thresholds),
+        sources=held.sources,
+        deployment=asdict(deployment),
+        set_by=row.set_by,
+        set_at=row.set_at,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import aliases, archives, audit, database, demo, erasers, evaluate, generate, keys, parts, pinned, policies, up
+from service.cli import aliases, archives, audit, database, demo, erasers, evaluate, gates, generate, keys, parts, pinned, policies, up
 from service.cli.failures import expected_failures
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ erasers.app.command("export")(archives.export)
 erasers.app.command("import")(archives.import_)
 erasers.app.command("used-by")(pinned.used_by)
 app.add_typer(policies.app, name="policies")
+app.add_typer(gates.app, name="gates")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="database")

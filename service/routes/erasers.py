@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -11,7 +10,7 @@ from service import registry, views
 from service.accept import accept_training
 from service.deps import CallerDep, ConceptPath, GatewayDep, IdempotencyKeyHeader, OperatorDep, VersionPath
 from service.errors import MissingError
-from service.gate import judge
+from service.gates import judge_version
 from service.gateway import Gateway
 from service.handlers import responses
 from service.idempotency import Claim, accept_once
@@ -114,14 +113,14 @@ def get_version(concept: ConceptPath, version: VersionPath, gateway: GatewayDep,
 def get_report(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: CallerDep) -> Report:
     with gateway.database.read() as session:
         row = registry.find(session, concept, version)
-    verdict = judge(row.evaluation, gateway.thresholds)
+        judged = judge_version(session, row, gateway.thresholds)
     return Report(
         concept=row.concept,
         version=row.version,
         status=row.status,
         digest=row.digest,
         evaluation=row.evaluation,
-        gate=GateVerdict(passed=verdict.passed, reasons=list(verdict.reasons), thresholds=asdict(gateway.thresholds)),
+        gate=GateVerdict(**judged.as_dict()),
     )
 
 

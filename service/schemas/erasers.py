@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from service.gate import Source
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
 from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
 from service.states import VersionStatus
@@ -145,7 +146,9 @@ class Concept(ResponseBody):
 class GateVerdict(ResponseBody):
     passed: bool
     reasons: list[str]
-    thresholds: dict[str, float]
+    thresholds: dict[str, float] = Field(description="those that judged")
+    sources: dict[str, Source] = Field(description="of each: set for this concept, or for all of the deployment")
+    deployment: dict[str, float] = Field(description="what would judge if nothing were set for this concept")
 
 
 class Report(ResponseBody):

@@ -185,6 +185,17 @@ class PolicyVersion(Base):
     ended_at: Mapped[datetime | None]  # None: in force
 
 
+class ConceptGate(Base):
+    """What an operator demands of the erasers of one concept, other than the deployment does."""
+
+    __tablename__ = "concept_gates"
+
+    concept: Mapped[str] = mapped_column(String(80), primary_key=True)  # no foreign key: it may be set before the first training
+    thresholds: Mapped[dict[str, Any]]  # those of GateThresholds that are set
+    set_by: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
+    set_at: Mapped[datetime]
+
+
 class AuditEntry(Base):
     """Appended, never changed. Columns are what was hashed; `at` is text so that it comes back as it went in."""
 

@@ -85,6 +85,30 @@ def _ended(clearway: Clearway) -> str:
     return ended
 
 
+def test_gates_of_single_concepts(clearway: Clearway) -> None:
+    listed = clearway("gates", "list")[1]
+    assert listed.startswith("all others  min_origin_rate=0.3, max_erased=0.1, ")
+    status, out, _ = clearway("gates", "set", "Nudity", "max_erased=0.02", "min_kept=1")
+    made = json.loads(out)
+    assert (status, made["concept"], made["own"]["max_erased"], made["own"]["max_drift"]) == (0, "nudity", 0.02, None)
+    own = "nudity  max_erased=0.02 (deployment 0.1), min_kept=1 (deployment 0.9)\n"
+    assert clearway("gates", "list") == (0, own + listed, "")
+    assert clearway("gates", "set", "nudity", "max_synonym=0.05")[0] == 0
+    assert clearway("gates", "list")[1] == "nudity  max_synonym=0.05 (deployment 0.15)\n" + listed
+    assert clearway("gates", "unset", "nudity") == (0, "", "")
+    assert clearway("gates", "list")[1] == listed
+    for arguments, code, why in (
+        (("max_erased",), 2, "NAME=NUMBER"),
+        (("max_erased=nan",), 2, "NAME=NUMBER"),
+        (("max_erased=low",), 2, "NAME=NUMBER"),
+        (("max_erasd=0.1",), 1, "unknown_field, max_erasd"),
+        (("max_erased=2",), 1, "invalid_request, max_erased"),
+    ):
+        status, out, errors = clearway("gates", "set", "nudity", *arguments)
+        assert (status, out, why in errors) == (code, "", True), errors
+    assert clearway("gates", "unset", "nudity")[0] == 1
+
+
 def test_what_cannot_be_put_is_refused(clearway: Clearway, tmp_path: Path) -> None:
     rules = tmp_path / "rules.json"
     for text, code, why in (

@@ -41,6 +41,7 @@ def raw(method: str, path: str) -> Callable[[str], Send]:
 
 
 film_raw, demand_raw, teach_raw = raw("POST", "/v1/videos"), raw("PUT", "/policies/a"), raw("POST", "/erasers")
+gate_raw = raw("PUT", "/gates/church")
 
 
 def teach(**body: Any) -> Send:
@@ -56,6 +57,10 @@ def keyed(key: str | bytes, path: str = "/generate") -> Send:
 
 def demand(**body: Any) -> Send:
     return lambda client: client.put("/policies/a", json=body)
+
+
+def gate(**body: Any) -> Send:
+    return lambda client: client.put("/gates/church", json=body)
 
 
 def film(**body: Any) -> Send:
@@ -84,6 +89,8 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("not_found", None, lambda client: client.get("/policies/none")),
     ("not_found", None, lambda client: client.get("/policies/none?version=1")),
     ("not_found", None, lambda client: client.delete("/policies/none")),
+    ("not_found", None, lambda client: client.get("/gates/church")),
+    ("not_found", None, lambda client: client.delete("/gates/church")),
     ("method_not_allowed", None, lambda client: client.put("/generate", json={})),
     ("payload_too_large", None, lambda client: client.post("/generate", json={"prompt": "x" * MAX_BODY_BYTES})),
     ("payload_too_large", None, lambda client: client.post("/erasers", json={"concept": "x" * MAX_TRAINING_BODY_BYTES})),
@@ -218,6 +225,16 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("invalid_request", "version", lambda client: client.post("/erasers/church/rollback", json={"version": 0})),
     ("unknown_field", "to", lambda client: client.post("/erasers/church/rollback", json={"to": 1})),
     ("invalid_request", "name", lambda client: client.put("/policies/A", json={})),
+    ("invalid_request", None, gate()),
+    ("invalid_request", None, gate(max_erased=None)),
+    ("invalid_request", "max_erased", gate(max_erased=1.1)),
+    ("invalid_request", "min_kept", gate(min_kept=-0.1)),
+    ("invalid_request", "min_kept", gate(min_kept="0.5")),
+    ("invalid_request", "min_kept", gate(min_kept=True)),
+    ("invalid_request", "max_drift", gate_raw('{"max_drift": NaN}')),
+    ("invalid_request", "max_drift", gate_raw('{"max_drift": 1e999}')),
+    ("unknown_field", "max_erase", gate(max_erase=0.1)),
+    ("invalid_concept", "concept", lambda client: client.put("/gates/-", json={"max_erased": 0.1})),
     ("invalid_request", "keys", demand(keys=[])),
     ("invalid_request", "keys[0]", demand(keys=["everybody"])),
     ("invalid_request", "keys[0]", demand(keys=["000000000000"])),

@@ -87,6 +87,9 @@ def things(client: TestClient, generations: list[str], operation: Any) -> Iterat
     elif operation.path == "/policies/{name}":
         assert client.put("/policies/house", json={}).is_success
         yield {"name": "house"}
+    elif operation.path == "/gates/{concept}":
+        assert client.put("/gates/church", json={"max_erased": 0.5}).is_success
+        yield {"concept": "church"}
     elif operation.path == "/v1/models/{id}":
         yield {"id": "toy"}
     yield None
