@@ -57,22 +57,22 @@ def report(
         "strength": handle.uses[0].strength,
         "probe_error_before": probe.error(before[0].pooled(), before[1].pooled()),
         "probe_error_after": probe.error(after[0].pooled(), after[1].pooled()),
-        "detected_before": _detected(probe, before[0]),
-        "detected_after": _detected(probe, after[0]),
-        "false_alarms_before": _detected(probe, before[1]),
-        "false_alarms_after": _detected(probe, after[1]),
-        "change_positive": _mean_drift(before[0], after[0]),
-        "drift_negative": _mean_drift(before[1], after[1]),
+        "detected_before": detected(probe, before[0]),
+        "detected_after": detected(probe, after[0]),
+        "false_alarms_before": detected(probe, before[1]),
+        "false_alarms_after": detected(probe, after[1]),
+        "change_positive": mean_drift(before[0], after[0]),
+        "drift_negative": mean_drift(before[1], after[1]),
     }
     if keep_prompts:
-        result |= {"keep_prompts": len(keep_prompts), "drift_keep": _mean_drift(before[2], after[2])}
+        result |= {"keep_prompts": len(keep_prompts), "drift_keep": mean_drift(before[2], after[2])}
     return result
 
 
-def _detected(probe: LinearProbe, states: FlatStates) -> float:
+def detected(probe: LinearProbe, states: FlatStates) -> float:
     """Share of prompts in which the probe sees the concept."""
     return round(float((probe(states.pooled()) > 0).double().mean()), 4)
 
 
-def _mean_drift(before: FlatStates, after: FlatStates) -> float:
+def mean_drift(before: FlatStates, after: FlatStates) -> float:
     return round(float(drift(before, after).mean()), 5)
