@@ -9,7 +9,7 @@ import logging
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service import aliases, audit
+from service import aliases, audit, interactions
 from service.auth import Caller
 from service.binding import binding_of
 from service.errors import RequestError, StateError
@@ -106,6 +106,12 @@ def _insert_training(
         pair_source=request.pair_source or "offline",
         config=request.config,
         seed=request.seed,
+        active=interactions.pins(
+            session,
+            concept=request.concept,
+            encoder_fingerprint=card.encoder_fingerprint,
+            limit=gateway.interaction_erasers,
+        ),
     )
     job = jobs.insert(
         session,

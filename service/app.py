@@ -83,8 +83,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger=larger)
     app.add_middleware(Access, metrics=metrics)  # added last, it sees every request first
     handlers.install(app)
-    routes = (generations, events, archives, erasers, aliases, policies, gates, audit, keys, models, health, metrics_route, videos)
-    for part in routes:
+    registry = (archives, erasers, aliases, gates)
+    for part in (generations, events, *registry, policies, audit, keys, models, health, metrics_route, videos):
         app.include_router(part.router)
     return app
 
@@ -132,6 +132,7 @@ def _build(
         remover=remover,
         events=EventSource(async_redis),
         thresholds=Thresholds.of(settings),
+        interaction_erasers=settings.interaction_erasers,
         key_limits={name: getattr(settings, f"key_{name}") for name in get_args(LimitName)},
         backlog=Backlog(most=settings.max_queued),
         audit_prompts=settings.audit_prompts,

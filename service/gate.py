@@ -9,16 +9,20 @@ The trainer writes numbers into the artefact's `evaluation`:
   concept prompts it finds) and `drift` (relative change of the embeddings of prompts without the concept).
 
 A number that is missing, or not finite, does not pass.
+
+Where the version was measured together with others that are active, what both leave of either concept, and of everything
+else, counts too; where it was not, nothing is asked.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from service.settings import Settings
+from workers.contract import Interaction
 
 Source = Literal["concept", "deployment"]
 """Where a threshold comes from: set for one concept (`service.gates`), or the settings."""
@@ -33,6 +37,8 @@ class Thresholds:
     min_probe_before: float
     max_probe_after: float
     max_drift: float
+    max_interaction: float
+    min_kept_pair: float
 
     @classmethod
     def of(cls, settings: Settings) -> Thresholds:
@@ -45,11 +51,18 @@ class Verdict:
     reasons: tuple[str, ...]  # why not; empty when passed
 
 
-def judge(evaluation: Mapping[str, Any] | None, thresholds: Thresholds) -> Verdict:
+def judge(
+    evaluation: Mapping[str, Any] | None, thresholds: Thresholds, interactions: Iterable[Interaction] | None = ()
+) -> Verdict:
+    """`interactions` are those that count; None where they cannot be read, which does not pass."""
     numbers = {key: float(value) for key, value in (evaluation or {}).items() if _is_number(value)}
     measured_frames = evaluation is not None and any(key in evaluation for key in ("origin_rate", "erased_rate", "kept_rate"))
-    reasons = tuple(_frames(numbers, thresholds) if measured_frames else _probe(numbers, thresholds))
-    return Verdict(passed=not reasons, reasons=reasons)
+    reasons = list(_frames(numbers, thresholds) if measured_frames else _probe(numbers, thresholds))
+    if interactions is None:
+        reasons.append("interactions cannot be read: the eraser was made by another version")
+    for interaction in interactions or ():
+        reasons += _together(interaction, thresholds, seen=measured_frames)
+    return Verdict(passed=not reasons, reasons=tuple(reasons))
 
 
 def _frames(numbers: Mapping[str, float], limits: Thresholds) -> Iterator[str]:
@@ -77,6 +90,20 @@ def _probe(numbers: Mapping[str, float], limits: Thresholds) -> Iterator[str]:
         yield f"probe_after is {after:.3f} of probe_before, above {limits.max_probe_after}"
     if (drift := numbers.get("drift", math.nan)) > limits.max_drift:
         yield f"drift {drift:.3f} is above {limits.max_drift}"
+
+
+def _together(pair: Interaction, limits: Thresholds, *, seen: bool) -> Iterator[str]:
+    """`seen`: whether the version was measured on frames when it was alone; then, as there, a change of embeddings is not asked
+    about. A concept of which there was too little without erasers says nothing."""
+    name = f"{pair.eraser.concept}@{pair.eraser.version}"
+    least = limits.min_origin_rate if pair.measured == "frames" else limits.min_probe_before
+    sides = (("", pair.origin_rate, pair.left), (f" of {pair.eraser.concept}", pair.other_origin_rate, pair.other_left))
+    for whose, origin, left in sides:
+        if origin is not None and origin >= least and left is not None and left > limits.max_interaction:
+            yield f"together with {name}, {left:.3f}{whose} is left, above {limits.max_interaction}"
+    asked = pair.measured == "frames" or not seen
+    if asked and pair.kept_rate is not None and pair.kept_rate < limits.min_kept_pair:
+        yield f"together with {name}, kept_rate {pair.kept_rate:.3f} is below {limits.min_kept_pair}"
 
 
 def _missing(numbers: Mapping[str, float], *names: str) -> Iterator[str]:

@@ -12,10 +12,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from service import interactions
 from service.audit import record
 from service.gate import Source, Thresholds, Verdict, judge
 from service.store import gates
 from service.store.models import ConceptGate, EraserVersion
+from workers.contract import Interaction
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Gate:
 class Judged:
     gate: Gate
     verdict: Verdict
+    interactions: tuple[Interaction, ...]
+    active: frozenset[str]  # digests of erasers beside which the version stands, or would
 
     def as_dict(self) -> dict[str, Any]:
         """As the report and the audit log tell it."""
@@ -53,8 +57,12 @@ def gate_of(row: ConceptGate | None, deployment: Thresholds) -> Gate:
 
 
 def judge_version(session: Session, row: EraserVersion, deployment: Thresholds) -> Judged:
+    """By the thresholds that hold now, beside the erasers that are active now: what was measured with others counts no more."""
     gate = gate_of(gates.get(session, row.concept), deployment)
-    return Judged(gate, judge(row.evaluation, gate.thresholds))
+    active = interactions.still_active(session, row)
+    found = interactions.read(row.evaluation)
+    counted = None if found is None else [pair for pair in found if pair.eraser.digest in active]
+    return Judged(gate, judge(row.evaluation, gate.thresholds, counted), found or (), active)
 
 
 def put(session: Session, concept: str, own: Mapping[str, float], *, deployment: Thresholds, actor: str) -> ConceptGate:

@@ -34,6 +34,7 @@ class Gateway:
     remover: Remover
     events: EventSource
     thresholds: Thresholds
+    interaction_erasers: int
     key_limits: Mapping[LimitName, int | None]  # of a new key that is given no others
     backlog: Backlog
     audit_prompts: bool

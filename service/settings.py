@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from workers.contract import MAX_INTERACTIONS
+
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -66,6 +68,19 @@ class Settings(BaseSettings):
     gate_min_probe_before: float = Field(default=0.9, ge=0, le=1, description="Without frames: the probe finds the concept.")
     gate_max_probe_after: float = Field(default=0.10, ge=0, le=1, description="Without frames: what the probe finds, relative.")
     gate_max_drift: float = Field(default=0.10, ge=0, description="Without frames: relative change of prompts without it.")
+
+    gate_max_interaction: float = Field(
+        default=0.25, ge=0, le=1, description="Either concept left, together with another active eraser, relative to origin."
+    )
+    gate_min_kept_pair: float = Field(
+        default=0.75, ge=0, le=1, description="Other concepts kept, together with another active eraser, relative to origin."
+    )
+    interaction_erasers: int = Field(
+        default=16,
+        ge=0,
+        le=MAX_INTERACTIONS,
+        description="Active erasers with which a training is measured in pairs, newest first; 0: none.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from urllib.parse import quote
@@ -14,8 +14,10 @@ from service.schemas.base import JobError, Page, Progress
 from service.schemas.erasers import Concept, Eraser, EraserLinks
 from service.schemas.gates import Gate, GateThresholds
 from service.schemas.generations import Generation, GenerationLinks, Plan
+from service.schemas.interactions import Interaction
 from service.schemas.policies import Policy, PolicyRules
 from service.store.models import ConceptGate, EraserAlias, EraserVersion, Job, PolicyVersion
+from workers import contract
 
 
 def generation(job: Job, progress: Progress | None = None) -> Generation:
@@ -110,6 +112,17 @@ def gate(row: ConceptGate, deployment: Thresholds) -> Gate:
         deployment=asdict(deployment),
         set_by=row.set_by,
         set_at=row.set_at,
+    )
+
+
+def interaction(pair: contract.Interaction, active: Collection[str]) -> Interaction:
+    """`active`: digests of the erasers that still are."""
+    return Interaction(
+        **pair.eraser.model_dump(),
+        **pair.model_dump(exclude={"eraser"}),
+        active=pair.eraser.digest in active,
+        left=pair.left,
+        other_left=pair.other_left,
     )
 
 

@@ -28,6 +28,8 @@ GENERATE_FUNCTION = "workers.tasks.generate"
 TRAIN_FUNCTION = "workers.tasks.train"
 
 MAX_ATTEMPTS = 3
+MAX_INTERACTIONS = 64
+"""Erasers with which one training is measured, at most."""
 
 FailureCode = Literal[
     "eraser_unavailable",  # a pinned eraser is not in the store, or a fallback cannot be made of the concept's name
@@ -118,6 +120,12 @@ class TrainingTask(Record):
     pair_source: PairSource = "offline"
     config: dict[str, JsonValue] = Field(default_factory=dict)
     seed: int = 0
+    active: tuple[EraserPin, ...] = Field(
+        default=(),
+        max_length=MAX_INTERACTIONS,
+        description="erasers of other concepts that were active for the model's text encoder, newest first: the new one is "
+        "measured together with each",
+    )
 
 
 # --- Records in the artifact store ----------------------------------------------------------------------------------
@@ -172,6 +180,42 @@ class Receipt(Record):
     peak_memory_bytes: int
     worker: str
     created_at: str = Field(description="ISO 8601, UTC")
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Interaction(Record):
+    """What a new eraser and another one do together, at their own strengths: an item of `evaluation["interactions"]`."""
+
+    eraser: EraserPin = Field(description="the other one, as it was pinned")
+    measured: Literal["frames", "embeddings"] | None = Field(
+        default=None, description="shares of frames of clips, or of prompts in whose embeddings a probe finds the concept"
+    )
+    reason: str | None = Field(default=None, description="why it was not measured")
+    n: int = Field(default=0, ge=0, description="clips of each concept, or prompts")
+    origin_rate: Share | None = Field(default=None, description="the new eraser's concept, without erasers")
+    erased_rate: Share | None = Field(default=None, description="the same, with both")
+    other_origin_rate: Share | None = Field(default=None, description="the other's concept, without erasers")
+    other_erased_rate: Share | None = Field(default=None, description="the same, with both")
+    kept_rate: float | None = Field(
+        default=None,
+        ge=0,
+        description="what is neither, with both, relative to origin; in embeddings 1 less their change",
+    )
+
+    @property
+    def left(self) -> float | None:
+        return _relative(self.erased_rate, self.origin_rate)
+
+    @property
+    def other_left(self) -> float | None:
+        return _relative(self.other_erased_rate, self.other_origin_rate)
+
+
+def _relative(rate: float | None, origin: float | None) -> float | None:
+    """None where there is nothing to compare with."""
+    return rate / origin if rate is not None and origin else None
 
 
 class TrainingResult(Record):

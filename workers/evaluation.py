@@ -5,7 +5,8 @@ Rates are shares of frames in which the detector sees what the prompt asks for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from erasers import Eraser
@@ -37,34 +38,49 @@ class FrameNumbers(TypedDict):
     """of the clips of a cell, in order"""
 
 
-def measure_frames(
+@dataclass(frozen=True)
+class Filmed:
+    """The clips of an evaluation, as the detector saw them."""
+
+    detector: Detector
+    n: int
+    seed: int
+    shares: Mapping[tuple[Cell, bool], Sequence[float]]
+    """Of each cell, without and with the eraser, clip by clip."""
+
+    def numbers(self) -> FrameNumbers:
+        rates = {cell: round(sum(seen) / self.n, 4) for cell, seen in self.shares.items()}
+        others = rates["others", False]
+        return FrameNumbers(
+            origin_rate=rates["plain", False],
+            erased_rate=rates["plain", True],
+            synonym_origin_rate=rates["synonym", False],
+            synonym_rate=rates["synonym", True],
+            others_origin_rate=others,
+            others_rate=rates["others", True],
+            kept_rate=round(rates["others", True] / others, 4) if others else 0.0,
+            n=self.n,
+            seeds=clip_seeds(self.seed, self.n),
+        )
+
+
+def film_cells(
     pipeline: VideoPipeline, eraser: Eraser, detector: Detector, *, n: int, seed: int, tick: Tick = lambda done, total: None
-) -> FrameNumbers:
+) -> Filmed:
+    """Every cell without the eraser and with it, on the same prompts and seeds."""
     seeds = clip_seeds(seed, n)
     total, done = 6 * n, 0
-    rates: dict[tuple[Cell, bool], float] = {}
+    seen: dict[tuple[Cell, bool], list[float]] = {}
     for cell in CELLS:
         probes = detector.probes(cell, n, seed)
         for erased in (False, True):
             stack = Stack((eraser,), (None,)) if erased else Stack()
-            seen: list[float] = []
+            seen[cell, erased] = []
             for share in shares(pipeline, stack, detector, probes, seeds, tick=lambda: tick(done, total)):  # noqa: B023
-                seen.append(share)
+                seen[cell, erased].append(share)
                 done += 1
-            rates[cell, erased] = round(sum(seen) / n, 4)
     tick(done, total)
-    others = rates["others", False]
-    return FrameNumbers(
-        origin_rate=rates["plain", False],
-        erased_rate=rates["plain", True],
-        synonym_origin_rate=rates["synonym", False],
-        synonym_rate=rates["synonym", True],
-        others_origin_rate=others,
-        others_rate=rates["others", True],
-        kept_rate=round(rates["others", True] / others, 4) if others else 0.0,
-        n=n,
-        seeds=seeds,
-    )
+    return Filmed(detector, n, seed, seen)
 
 
 def clip_seeds(seed: int, n: int) -> list[int]:

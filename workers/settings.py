@@ -57,6 +57,11 @@ class WorkerSettings(BaseSettings):
     metric_aesthetic_head: Path | None = Field(
         default=None, description="LAION's linear head on it: sa_0_4_vit_l_14_linear.pth, or the same as .safetensors."
     )
+    interaction_clips: int = Field(
+        default=0,
+        ge=0,
+        description="Clips in each cell of a pair of erasers, where frames can be judged; 0: pairs are measured in embeddings.",
+    )
     chat_url: str = Field(
         default="", description="OpenAI-compatible endpoint that writes prompt pairs for trainings: up to and with its /v1."
     )

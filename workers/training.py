@@ -23,7 +23,8 @@ from workers.checkpoints import Checkpoints
 from workers.contract import TrainingResult, TrainingTask, eraser_key
 from workers.detectors import detector_for
 from workers.errors import InvalidRequest, LeaseLost, ModelUnavailable
-from workers.evaluation import measure_frames
+from workers.evaluation import film_cells
+from workers.interactions import Load, measure_interactions
 from workers.pipelines.base import VideoPipeline
 from workers.records import utc_now
 from workers.resident import Resident
@@ -45,6 +46,8 @@ def train(here: Resident, task: TrainingTask, attempt: Attempt) -> TrainingResul
             task,
             on_progress=attempt.progress,
             evaluation_clips=here.settings.evaluation_clips,
+            interaction_clips=here.settings.interaction_clips,
+            load=here.erasers.get,
             checkpoint_dir=checkpoints.directory(task.id),
             chat=chat_of(here.settings),
             watch=here.watch,
@@ -86,12 +89,15 @@ def train_eraser(
     *,
     on_progress: OnProgress,
     evaluation_clips: int,
+    interaction_clips: int = 0,
+    load: Load | None = None,
     checkpoint_dir: Path | None = None,
     chat: ChatPairs | None = None,
     material: Material | None = None,
     watch: Watch | None = None,
 ) -> erasers.Eraser:
-    """Train and evaluate, on `material` or what `material_for` makes of the task.
+    """Train and evaluate, on `material` or what `material_for` makes of the task; with `load` also together with each of
+    `task.active`.
 
     The numbers are in the artefact, and so under its digest; nothing in it depends on the clock.
     """
@@ -116,8 +122,9 @@ def train_eraser(
         max_length=card.max_prompt_tokens,
     )
     evaluation = _with_gate_numbers(eraser.config.evaluation)
-    if (detector := detector_for(card.id, task.concept, watch or Watch())) is not None and evaluation_clips > 0:
-        evaluation |= measure_frames(
+    filmed, watch = None, watch or Watch()
+    if (detector := detector_for(card.id, task.concept, watch)) is not None and evaluation_clips > 0:
+        filmed = film_cells(
             pipeline,
             eraser,
             detector,
@@ -125,6 +132,20 @@ def train_eraser(
             seed=task.seed,
             tick=lambda done, total: on_progress("generate", done, total, {}),
         )
+        evaluation |= filmed.numbers()
+    if load is not None and task.active:
+        found = measure_interactions(
+            pipeline,
+            eraser,
+            task,
+            material,
+            load=load,
+            filmed=filmed,
+            clips=interaction_clips,
+            watch=watch,
+            tick=lambda done, total: on_progress("interactions", done, total, {}),
+        )
+        evaluation["interactions"] = [interaction.model_dump(mode="json") for interaction in found]
     return erasers.Eraser.build(replace(eraser.config, evaluation=evaluation), eraser.tensors)
 
 

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from service.cli import aliases, archives, audit, database, demo, erasers, evaluate, gates, generate, keys, parts, pinned, policies, up
+from service.cli import (
+    aliases,
+    archives,
+    audit,
+    database,
+    demo,
+    erasers,
+    evaluate,
+    gates,
+    generate,
+    keys,
+    parts,
+    pinned,
+    policies,
+    up,
+)
 from service.cli.failures import expected_failures
 
 app = typer.Typer(

@@ -121,6 +121,7 @@ def get_report(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, 
         digest=row.digest,
         evaluation=row.evaluation,
         gate=GateVerdict(**judged.as_dict()),
+        interactions=[views.interaction(pair, judged.active) for pair in judged.interactions],
     )
 
 

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from service.gate import Source
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
 from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
+from service.schemas.interactions import Interaction
 from service.states import VersionStatus
 from service.text import ConceptName, Text, check_text
 from workers.contract import PairSource
@@ -160,3 +161,4 @@ class Report(ResponseBody):
     digest: str | None
     evaluation: dict[str, Any] | None
     gate: GateVerdict
+    interactions: list[Interaction] = Field(description="with erasers that were active when the training was accepted")

@@ -27,6 +27,8 @@ class GateThresholds(RequestBody):
     min_probe_before: Share = None
     max_probe_after: Share = None
     max_drift: Ratio = None
+    max_interaction: Share = None
+    min_kept_pair: Share = None
 
     def given(self) -> dict[str, float]:
         return {name: float(value) for name, value in self.model_dump(exclude_none=True).items()}

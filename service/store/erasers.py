@@ -135,6 +135,19 @@ def retired_last(session: Session, concept: str, encoder_fingerprint: str) -> Er
     return session.scalar(statement.order_by(EraserVersion.retired_at.desc(), EraserVersion.version.desc()).limit(1))
 
 
+def active_besides(
+    session: Session, concept: str, encoder_fingerprint: str, *, limit: int | None = None
+) -> Sequence[EraserVersion]:
+    """The active versions of all other concepts for a text encoder, newest first."""
+    statement = select(EraserVersion).where(
+        EraserVersion.concept != concept,
+        EraserVersion.encoder_fingerprint == encoder_fingerprint,
+        EraserVersion.status == "active",
+    )
+    order = (EraserVersion.activated_at.desc(), EraserVersion.id.desc())
+    return session.scalars(statement.order_by(*order).limit(limit)).all()
+
+
 def with_digest(session: Session, concept: str, digest: str) -> EraserVersion | None:
     return session.scalar(select(EraserVersion).where(EraserVersion.concept == concept, EraserVersion.digest == digest).limit(1))
 

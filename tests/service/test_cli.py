@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,9 @@ from erasers import artefact
 from service.cli import main
 from service.client import Client
 from service.settings import Settings
+from service.store import erasers
 from service.store.database import Database
-from tests.service.hand import CARD, insert_eraser
+from tests.service.hand import CARD, FINGERPRINT, PASSING, insert_eraser
 from tests.service.test_import import made, packed
 from tests.service.test_server import gateway_process
 from workers.artifacts import ArtifactStore
@@ -107,6 +109,17 @@ def test_gates_of_single_concepts(clearway: Clearway) -> None:
         status, out, errors = clearway("gates", "set", "nudity", *arguments)
         assert (status, out, why in errors) == (code, "", True), errors
     assert clearway("gates", "unset", "nudity")[0] == 1
+
+
+def test_the_report_has_what_was_measured_together_with_others(clearway: Clearway, settings: Settings) -> None:
+    pair = {"eraser": {"concept": "church", "version": 1, "digest": "a" * 64}, "measured": "frames", "n": 2, "origin_rate": 0.5}
+    with closing(Database(settings.database_url.get_secret_value())) as database, database.write() as session:
+        numbers: dict[str, Any] = {"evaluation": {**PASSING, "interactions": [pair]}, "layer": 1, "strength": 1.0, "config": {}}
+        names = {"concept": "cat", "method": "clear", "model": "toy", "encoder_fingerprint": FINGERPRINT, "digest": "b" * 64}
+        erasers.insert_shipped(session, activate=False, **names, **numbers)
+    status, out, _ = clearway("erasers", "report", "cat@1")
+    (told,) = json.loads(out)["interactions"]
+    assert (status, told["concept"], told["active"], told["origin_rate"]) == (0, "church", False, 0.5)
 
 
 def test_what_cannot_be_put_is_refused(clearway: Clearway, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.gate import Thresholds, judge
 from service.settings import Settings
+from workers.contract import EraserPin, Interaction
 
 LIMITS = Thresholds.of(Settings())
 FRAMES = {"origin_rate": 0.9, "erased_rate": 0.09, "synonym_rate": 0.13, "kept_rate": 0.9}
@@ -56,6 +57,54 @@ def test_what_was_not_measured_does_not_pass(whole: dict[str, Any], value: objec
 @pytest.mark.parametrize("evaluation", [None, {}, {"note": "fine"}])
 def test_nothing_measured_does_not_pass(evaluation: dict[str, Any] | None) -> None:
     assert not judge(evaluation, LIMITS).passed
+
+
+OTHER = EraserPin(concept="church", version=2, digest="a" * 64, strength=1.5)
+RATES = {"origin_rate": 0.8, "erased_rate": 0.2, "other_origin_rate": 1.0, "other_erased_rate": 0.25, "kept_rate": 0.75}
+
+
+def together(*, measured: Any = "frames", **rates: float | None) -> Interaction:
+    return Interaction(eraser=OTHER, measured=measured, n=4, **{**RATES, **rates})
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        together(),
+        Interaction(eraser=OTHER, reason="it is not in the store"),
+        together(other_origin_rate=0.2, other_erased_rate=0.2),  # too little of it to say anything
+        together(measured="embeddings", other_origin_rate=0.8, other_erased_rate=0.8),
+        together(origin_rate=0.0, kept_rate=None),
+    ],
+)
+def test_what_was_measured_together_passes_up_to_the_thresholds_and_what_was_not_passes(pair: Interaction) -> None:
+    assert judge(FRAMES, LIMITS, [pair]).reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("pair", "reason"),
+    [
+        (together(erased_rate=0.3), "together with church@2, 0.375 is left, above 0.25"),
+        (together(other_erased_rate=0.3), "together with church@2, 0.300 of church is left, above 0.25"),
+        (together(kept_rate=0.7), "together with church@2, kept_rate 0.700 is below 0.75"),
+        (together(measured="embeddings", other_origin_rate=0.9, other_erased_rate=0.9), "1.000 of church is left"),
+    ],
+)
+def test_what_is_left_by_two_together_does_not_pass(pair: Interaction, reason: str) -> None:
+    for alone in (FRAMES, PROBE):
+        (found,) = judge(alone, LIMITS, [together(), pair]).reasons
+        assert reason in found
+
+
+def test_a_change_of_embeddings_is_asked_about_where_nobody_sees_frames() -> None:
+    """A good eraser may change embeddings much; what frames show decides, together as alone."""
+    pair = together(measured="embeddings", origin_rate=1.0, kept_rate=0.7)
+    assert judge(FRAMES, LIMITS, [pair]).passed
+    assert judge(PROBE, LIMITS, [pair]).reasons == ("together with church@2, kept_rate 0.700 is below 0.75",)
+
+
+def test_interactions_that_cannot_be_read_do_not_pass() -> None:
+    assert judge(FRAMES, LIMITS, None).reasons == ("interactions cannot be read: the eraser was made by another version",)
 
 
 @settings(deadline=None)

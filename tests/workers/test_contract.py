@@ -16,6 +16,7 @@ from workers.contract import (
     FallbackPin,
     FallbackUse,
     GenerationTask,
+    Interaction,
     ModelCard,
     PromptPair,
     Receipt,
@@ -60,6 +61,7 @@ RECORDS: dict[str, Record] = {
         pairs=(PromptPair(positive="a parachute over dunes", negative="dunes"),),
         config={"gamma": "auto", "iterations": 400},
         seed=3,
+        active=(EraserPin(concept="french horn", version=3, digest=B, strength=1.5),),
     ),
     "receipt": Receipt(
         id="gen_01",
@@ -115,7 +117,23 @@ RECORDS: dict[str, Record] = {
         layer=4,
         strength=2.0,
         seconds=31.5,
-        evaluation={"origin_rate": 0.9, "erased_rate": 0.0, "seeds": [0, 1]},
+        evaluation={
+            "origin_rate": 0.9,
+            "erased_rate": 0.0,
+            "seeds": [0, 1],
+            "interactions": [
+                Interaction(
+                    eraser=EraserPin(concept="french horn", version=3, digest=B, strength=1.5),
+                    measured="frames",
+                    n=4,
+                    origin_rate=0.9,
+                    erased_rate=0.05,
+                    other_origin_rate=0.8,
+                    other_erased_rate=0.1,
+                    kept_rate=1.02,
+                ).model_dump(mode="json")
+            ],
+        },
         worker="train-host-1-0a0a0a0a",
         created_at="2026-11-22T06:00:00.000+00:00",
     ),
@@ -158,7 +176,7 @@ def test_records_are_written_as_agreed(name: str) -> None:
 
 
 def test_every_record_has_a_golden_file() -> None:
-    parts = {Record, EraserPin, EraserUse, FallbackPin, FallbackUse, PromptPair}
+    parts = {Record, EraserPin, EraserUse, FallbackPin, FallbackUse, PromptPair, Interaction}
     records = {thing for thing in vars(contract).values() if isinstance(thing, type) and issubclass(thing, Record)}
     assert records - parts == {type(record) for record in RECORDS.values()}
     assert {path.stem for path in GOLDEN.iterdir()} == set(RECORDS)

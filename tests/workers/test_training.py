@@ -30,7 +30,7 @@ from workers.contract import (
 )
 from workers.detectors import Cell, Probe, detector_for
 from workers.errors import InvalidPairs
-from workers.evaluation import measure_frames
+from workers.evaluation import film_cells
 from workers.pipelines.base import Frames, VideoPipeline
 from workers.resident import Resident
 from workers.training_pairs import material_for
@@ -233,7 +233,8 @@ def test_origin_and_erased_are_compared_on_the_same_clips(wan: VideoPipeline, mo
     eraser = train_lantern(wan, method="steering")
     harmless = erasers.Eraser.build(replace(eraser.config, strength=0.0), eraser.tensors)
     judge, ticks = Brightness(), []
-    numbers = measure_frames(wan, harmless, judge, n=3, seed=5, tick=lambda done, total: ticks.append((done, total)))
+    filmed = film_cells(wan, harmless, judge, n=3, seed=5, tick=lambda done, total: ticks.append((done, total)))
+    numbers = filmed.numbers()
     assert numbers["origin_rate"] == numbers["erased_rate"]
     assert numbers["synonym_origin_rate"] == numbers["synonym_rate"]
     assert numbers["others_origin_rate"] == numbers["others_rate"]
@@ -241,7 +242,7 @@ def test_origin_and_erased_are_compared_on_the_same_clips(wan: VideoPipeline, mo
     assert (numbers["n"], numbers["seeds"]) == (3, [5000, 5001, 5002])
     assert judge.asked == [("plain", 3, 5), ("synonym", 3, 5), ("others", 3, 5)]
     assert ticks[-1] == (18, 18)
-    strong = measure_frames(wan, eraser, judge, n=3, seed=5)
+    strong = film_cells(wan, eraser, judge, n=3, seed=5).numbers()
     assert strong["origin_rate"] == numbers["origin_rate"]
 
 
