@@ -26,6 +26,7 @@ from workers.resident import Resident
 from workers.settings import WorkerSettings
 from workers.training import put_eraser
 from workers.training_pairs import material_for
+from workers.watch import Watch
 
 MakeResident = Callable[..., Resident]
 STEERING: dict[str, Any] = {"method": "steering", "config": {}}
@@ -79,6 +80,7 @@ class Beside:
             load=self._load,
             filmed=filmed,
             clips=clips,
+            watch=Watch(),
             tick=lambda done, total: self.ticks.append((done, total)),
         )
 
