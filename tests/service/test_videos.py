@@ -41,8 +41,8 @@ def test_from_queued_to_completed(client: TestClient, hand: Hand) -> None:
     assert {name: value for name, value in body.items() if name not in ("id", "created_at", "erase")} == {
         "object": "video", "completed_at": None, "expires_at": None, "model": "toy", "status": "queued", "progress": 0,
         "prompt": "a parachute", "seconds": "2", "size": "32x64", "remixed_from_video_id": None, "error": None,
-        "state": "queued", "policies": [], "num_frames": 17, "frames_per_second": 8, "seed": 7, "metadata": {"a": "b"},
-        "receipt": None,
+        "state": "queued", "fallbacks": [], "policies": [], "num_frames": 17, "frames_per_second": 8, "seed": 7,
+        "metadata": {"a": "b"}, "receipt": None,
     }  # fmt: skip
     assert [(item["concept"], item["version"]) for item in body["erase"]] == [("parachute", 1)]
     path = f"/v1/videos/{body['id']}"
