@@ -438,8 +438,10 @@ def postgres_away(url: str, request: pytest.FixtureRequest) -> Iterator[None]:
 def test_a_store_that_is_away(client: TestClient, tmp_path: Path) -> None:
     (tmp_path / "artifacts").rename(tmp_path / "away")
     (tmp_path / "artifacts").mkdir(mode=0o700)
-    (tmp_path / "artifacts" / "models").write_text("a file where a folder was")
-    check(client.post("/generate", json={"prompt": "a"}), "model_not_ready", "model")
+    check(client.post("/generate", json={"prompt": "a"}), "artifact_unavailable")  # what lies in its place is not the store
+    (tmp_path / "artifacts").rmdir()
+    (tmp_path / "away").rename(tmp_path / "artifacts")
+    assert client.post("/generate", json={"prompt": "a"}).status_code == 202
 
 
 def test_a_defect_is_told_without_its_insides(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
