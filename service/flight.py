@@ -1,7 +1,7 @@
 """What Redis knows of jobs in flight: who holds them, how far they are, which workers live.
 
-Everything here may be missing; then the answer is None or empty, never an error to a client. Only `holders` raises, because
-the sweep must tell "nobody holds it" from "cannot know".
+Everything here may be missing; then the answer is None or empty, never an error to a client. Only `holders` and `give_up`
+raise, because the sweep must tell "nobody holds it" from "cannot know".
 """
 
 from __future__ import annotations
@@ -16,12 +16,22 @@ from redis.exceptions import RedisError
 
 from service.queue import QueueUnavailable
 from service.schemas.base import Progress
-from workers.contract import WorkerKind, events_key, lease_key, worker_key
+from workers.contract import WorkerKind, events_key, fence_key, lease_key, worker_key
 
 Record = TypeVar("Record", bound=BaseModel)
 WorkerState = Literal["loading", "idle", "busy"]
 
+FENCE_SECONDS = 24 * 3600
+"""How late a worker may wake up and still find that its attempt was given up."""
+
 _WORKER_PREFIX = worker_key("")
+# KEYS: lease, fence. ARGV: attempt, seconds. A lease that cannot be read is nobody's.
+_GIVE_UP = """
+local read, held = pcall(cjson.decode, redis.call('GET', KEYS[1]) or '{}')
+if read and type(held) == 'table' and held.attempt == tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+return 1
+"""
 
 
 class Holder(BaseModel):
@@ -44,6 +54,7 @@ class LiveWorker(BaseModel):
 class Flight:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._give_up = redis.register_script(_GIVE_UP)
 
     def holders(self, job_ids: Sequence[str]) -> list[Holder | None]:
         """One per id, in order. Raises `QueueUnavailable`."""
@@ -54,6 +65,14 @@ class Flight:
         except RedisError as error:
             raise QueueUnavailable(str(error)) from error
         return [None if value is None else _parse(Holder, value) for value in values]
+
+    def give_up(self, job_id: str, *, attempt: int) -> bool:
+        """From now on no worker begins this attempt or goes on with it. False where one holds it after all. Raises
+        `QueueUnavailable`."""
+        try:
+            return bool(self._give_up(keys=[lease_key(job_id), fence_key(job_id)], args=[attempt, FENCE_SECONDS]))
+        except RedisError as error:
+            raise QueueUnavailable(str(error)) from error
 
     def progress(self, job_id: str) -> Progress | None:
         """From the latest event, if Redis has one."""
@@ -76,7 +95,7 @@ class Flight:
     def forget(self, job_id: str) -> None:
         """Drop the events of a deleted job, best effort; they expire anyway."""
         try:
-            self._redis.delete(events_key(job_id))
+            self._redis.delete(events_key(job_id), fence_key(job_id))
         except RedisError:
             return
 

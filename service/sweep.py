@@ -160,6 +160,8 @@ class Sweep:
         return True
 
     def _lost(self, job: Job) -> None:
+        if not self._flight.give_up(job.id, attempt=job.attempt):
+            return  # its worker came back this very moment
         logger.warning("its worker is gone", extra=about(job))
         self._queue.remove(rq_job_id(job.id, job.attempt))
         if job.attempt >= MAX_ATTEMPTS:

@@ -323,6 +323,11 @@ def lease_key(job_id: str) -> str:
     return f"clearway:lease:{job_id}"
 
 
+def fence_key(job_id: str) -> str:
+    """Redis string, a number: the last attempt that the gateway gave up. No worker begins or goes on with it, or one before."""
+    return f"clearway:fence:{job_id}"
+
+
 def events_key(job_id: str) -> str:
     """Redis stream of `{"event": name, "data": JSON}`; its ids are the SSE event ids."""
     return f"clearway:events:{job_id}"

@@ -7,6 +7,9 @@ What a missing key means depends on this process, and only this process can tell
 along, then Redis forgot (it was restarted or wiped), nobody else was given the job because of our silence, and the lease is
 taken again. If it has not tried for longer than the lease lasts, then it was paused, and the lease is lost.
 
+The gateway gives an attempt up only where nobody holds its lease, and in the same step puts up a fence: a worker that comes
+too late to begin, or goes on after a pause, meets it.
+
 While Redis does not answer, the lease counts as held. Publishing is harmless then: attempts have folders of their own in the
 store and the gateway settles only the attempt that its database names, so a finished video is worth more than a doubt.
 """
@@ -22,25 +25,28 @@ from collections.abc import Callable
 from redis import Redis
 from redis.exceptions import RedisError
 
-from workers.contract import lease_key
+from workers.contract import fence_key, lease_key
 from workers.errors import LeaseLost, LeaseRefused
 
 logger = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.2
 
-# KEYS[1] lease, ARGV: value, attempt, milliseconds. Refused by a later attempt, and by another holder of the same one.
+# KEYS: lease, fence. ARGV: value, attempt, milliseconds. Refused by a later attempt, by another holder of the same one, and
+# where the gateway gave the attempt up.
 _TAKE = """
+if tonumber(redis.call('GET', KEYS[2]) or 0) >= tonumber(ARGV[2]) then return 0 end
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] and cjson.decode(held).attempt >= tonumber(ARGV[2]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
 return 1
 """
-# KEYS[1] lease, ARGV: value, milliseconds, whether a missing one may be taken again.
+# KEYS: lease, fence. ARGV: value, attempt, milliseconds, whether a missing one may be taken again.
 _RENEW = """
+if tonumber(redis.call('GET', KEYS[2]) or 0) >= tonumber(ARGV[2]) then return 0 end
 local held = redis.call('GET', KEYS[1])
-if held == ARGV[1] or (not held and ARGV[3] == '1') then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if held == ARGV[1] or (not held and ARGV[4] == '1') then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
   return 1
 end
 return 0
@@ -66,6 +72,7 @@ class Lease:
         self._seconds = seconds
         self._clock = clock
         self._key = lease_key(job_id)
+        self._keys = [self._key, fence_key(job_id)]
         self._value = json.dumps({"attempt": attempt, "worker": worker})
         self._milliseconds = int(seconds * 1000)
         self._take = redis.register_script(_TAKE)
@@ -76,20 +83,21 @@ class Lease:
         self._lost_because: str | None = None
 
     def take(self) -> None:
-        """Hold the job, or raise `LeaseRefused` because another worker holds this attempt or a later one.
+        """Hold the job, or raise `LeaseRefused` because another worker holds this attempt or a later one, or the gateway gave
+        it up.
 
         A Redis that does not answer is waited for, for as long as a lease lasts: it went away after it had handed out the job,
         and giving up would cost an attempt that nobody began."""
         if not self._taken():
-            self.abandon("another worker held the job")
-            raise LeaseRefused(f"job {self.job_id} attempt {self.attempt}: another worker holds it")
+            self.abandon("it was never taken")
+            raise LeaseRefused(f"job {self.job_id} attempt {self.attempt}: another worker holds it, or the gateway gave it up")
 
     def _taken(self) -> bool:
         give_up_at = self._clock() + self._seconds
         while True:
             self._tried_at = self._clock()
             try:
-                return bool(self._take(keys=[self._key], args=[self._value, self.attempt, self._milliseconds]))
+                return bool(self._take(keys=self._keys, args=[self._value, self.attempt, self._milliseconds]))
             except RedisError as error:
                 if self._tried_at >= give_up_at:
                     raise
@@ -104,12 +112,14 @@ class Lease:
             if self._lost_because is not None:
                 return
             try:
-                kept = bool(self._renew(keys=[self._key], args=[self._value, self._milliseconds, int(not paused)]))
+                arguments = [self._value, self.attempt, self._milliseconds, int(not paused)]
+                kept = bool(self._renew(keys=self._keys, args=arguments))
             except RedisError as error:
                 logger.warning("job %s: the lease cannot be renewed now: %s", self.job_id, error)
                 kept = not paused
             if not kept:
-                self._lost_because = "this worker was paused for longer than its lease" if paused else "another worker took it"
+                taken = "another worker took it, or the gateway gave it up"
+                self._lost_because = "this worker was paused for longer than its lease" if paused else taken
 
     def abandon(self, because: str) -> None:
         """Give the lease up for good, without a word to Redis: it is left to expire."""

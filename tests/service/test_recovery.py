@@ -16,6 +16,8 @@ from tests.service.calls import generate, settled, train, wait_until
 from tests.service.conftest import Valkey, serving
 from tests.service.hand import VIDEO, Hand, gateway_of
 from workers.contract import GENERATE_QUEUE, GenerationTask, failure_key, receipt_key
+from workers.errors import LeaseRefused
+from workers.lease import Lease
 
 
 def next_task(hand: Hand) -> GenerationTask:
@@ -118,6 +120,17 @@ def test_taken_but_never_held_is_lost_too(client: TestClient, hand: Hand) -> Non
     generate(client)
     assert hand.take_generation(hold=False).attempt == 1
     assert next_task(hand).attempt == 2
+
+
+def test_a_worker_that_begins_too_late_is_turned_away(client: TestClient, hand: Hand, redis: Redis) -> None:
+    """It stood still between taking the job and its first sign of life, and another attempt was made meanwhile."""
+    generate(client)
+    late = hand.take_generation(hold=False)
+    successor = next_task(hand)
+    hand.finish(successor)
+    lease = Lease(redis, job_id=late.id, attempt=late.attempt, worker="late", seconds=10.0)
+    with pytest.raises(LeaseRefused):
+        lease.take()
 
 
 def test_popped_but_never_started_is_lost_too(client: TestClient, hand: Hand, redis: Redis) -> None:

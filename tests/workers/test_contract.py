@@ -201,6 +201,7 @@ def test_keys() -> None:
     assert contract.model_key("THUDM/CogVideoX-2b") == "models/THUDM--CogVideoX-2b.json"
     assert contract.rq_job_id("gen_1", 3) == "gen_1-3"
     assert contract.lease_key("gen_1") == "clearway:lease:gen_1"
+    assert contract.fence_key("gen_1") == "clearway:fence:gen_1"
     assert contract.events_key("gen_1") == "clearway:events:gen_1"
     assert contract.worker_key("w") == "clearway:worker:w"
     assert contract.SETTLED_STREAM == "clearway:settled"

@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from service.flight import Flight
 from tests.workers.parts import Valkey
 from workers import connection
 from workers.attempt import Attempt
@@ -71,6 +72,32 @@ def test_a_later_attempt_takes_over_and_the_earlier_one_notices(redis: Redis, cl
     first.release()
     assert holder(redis) == {"attempt": 2, "worker": "w2"}, "what is not ours must not be released"
     second.verify()
+
+
+def test_what_the_gateway_gave_up_is_neither_begun_nor_gone_on_with(redis: Redis, clock: Clock) -> None:
+    running, late = make(redis, clock), make(redis, clock, worker="w2")
+    running.take()
+    flight = Flight(redis)
+    assert not flight.give_up("gen_1", attempt=1), "somebody holds it"
+    running.verify()
+    redis.delete(lease_key("gen_1"))
+    assert flight.give_up("gen_1", attempt=1)
+    with pytest.raises(LeaseRefused):
+        late.take()
+    with pytest.raises(LeaseLost, match="gave it up"):
+        running.verify()
+    successor = make(redis, clock, attempt=2, worker="w3")
+    successor.take()
+    successor.verify()
+    successor.release()
+    with pytest.raises(LeaseRefused):
+        make(redis, clock, worker="w4").take()
+
+
+def test_a_lease_that_cannot_be_read_is_nobodys(redis: Redis) -> None:
+    for value in ("no JSON", "[]", "1", '{"attempt": "1"}'):
+        redis.set(lease_key("gen_1"), value)
+        assert Flight(redis).give_up("gen_1", attempt=1)
 
 
 def test_paused_for_longer_than_the_lease(redis: Redis, clock: Clock) -> None:
