@@ -18,6 +18,7 @@ from workers.miniature.weights import eraser_directory
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
+from workers.watch import Watch
 
 CLIPS = 4
 QUICK = {"mode": "project", "gamma_max": 2.0}
@@ -34,7 +35,7 @@ def rate(miniature: VideoPipeline) -> Callable[[str, str, Stack], float]:
     """rate(prompt, shows, stack): the share of frames that show the object."""
 
     def measure(prompt: str, shows: str, stack: Stack) -> float:
-        judge = detector_for("miniature", shows)
+        judge = detector_for("miniature", shows, Watch())
         assert judge is not None
         frames = film(miniature, [prompt] * CLIPS, range(CLIPS), stack)
         return sum(judge.rate(each, shows) for each in frames) / CLIPS
@@ -65,7 +66,7 @@ def trained(miniature: VideoPipeline, concept: erasers.Concept, keep_prompts: tu
 def test_a_word_that_the_encoder_never_saw(miniature: VideoPipeline) -> None:
     """It is spelt in pieces, and what they come to can be found and taken out, by training and by name alone."""
     assert "▁zeppelin" not in miniature.tokenizer.get_vocab()
-    assert detector_for("miniature", "zeppelin") is None
+    assert detector_for("miniature", "zeppelin", Watch()) is None
     numbers = trained(miniature, erasers.Concept("zeppelin")).config.evaluation
     assert numbers["detected_before"] >= 0.7
     assert numbers["detected_after"] <= 0.2
@@ -90,7 +91,7 @@ def test_full_width_letters_are_the_letters_and_other_alphabets_are_not(miniatur
 
 def test_the_suites_spellings_differ_from_the_plain_prompts_in_the_name_alone() -> None:
     for concept in PAPER_TEN:
-        judge = detector_for("miniature", concept)
+        judge = detector_for("miniature", concept, Watch())
         assert judge is not None
         plain = judge.probes("plain", 10, 1)
         for spelling in SPELLINGS:
