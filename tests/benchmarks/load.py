@@ -9,6 +9,7 @@ erasers registered, beside the same gateway with one of each. Every 202 is looke
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -54,11 +55,13 @@ def measured(chosen: argparse.Namespace, directory: Path) -> Load:
             database_url = parts.enter_context(database(name, directory))
             settings = settings_of(directory / name, f"{redis_url}?db={number}", database_url)
             server = parts.enter_context(servers.gateway(name, settings))
+            say(f"a worker of the gateway on {name} starts jobs")
             with servers.worker(settings, server):
                 load.starting(server)
             opened_database = parts.enter_context(opened(database_url))
             gateways.append(Gateway(server, Standing(opened_database, concept=CONCEPT, window=WINDOW)))
-        for _ in range(chosen.rounds):
+        for number in range(chosen.rounds):
+            say(f"round {number + 1} of {chosen.rounds}")
             for at_once in chosen.at_once:
                 load.accepting(control, gateways, at_once=at_once)
             for gateway in gateways:
@@ -85,8 +88,13 @@ def settings_of(data_dir: Path, redis_url: str, database_url: str) -> Settings:
     return Settings(data_dir=data_dir, redis_url=SecretStr(redis_url), database_url=SecretStr(database_url), max_queued=10**6)
 
 
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
 def main() -> None:
     chosen = options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and every process with it
     with tempfile.TemporaryDirectory() as directory:
         load = measured(chosen, Path(directory))
     sys.stdout.write("\n".join([*lines(load.timings, load.beside), "", f"{place()}. {vars(chosen)}", ""]))

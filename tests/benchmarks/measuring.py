@@ -23,6 +23,7 @@ from workers.contract import events_key
 CONCEPT = "parachute"
 ACCEPT, START, ALONE = "POST /generate", "from sending to the start", "1 queued, 1 eraser"
 FEW = 50  # more than two pages have
+QUICK = {"num_inference_steps": 1, "guidance_scale": 1.0, "num_frames": 3}  # of the miniature
 START_SECONDS = 120
 _PLACES = ("a beach", "snowy mountains", "the sea", "a city at night")
 _ENDED = ("succeeded", "failed", "canceled")
@@ -55,13 +56,13 @@ class Load:
         """With one idle worker: from sending until the worker's first event, on the clock of this machine. The first job does
         not count: with it the worker reads what it keeps."""
         timing = self.timings[self._beside_control(START, 1, server)]
-        with Client(server.url, server.headers) as client, closing(Redis.from_url(server.redis_url)) as redis:
+        with Client(server) as client, closing(Redis.from_url(server.redis_url)) as redis:
             for number in range(self._sizes.starts + 1):
-                sent = time.time()
-                job_id = client.send(self._request(num_inference_steps=1))["id"]
+                sent, cpu_began = time.time(), server.cpu_seconds()
+                job_id = client.send(self._request(**QUICK))["id"]
                 seconds = _started(redis, job_id) - sent
                 if number:
-                    timing.add([seconds], seconds)
+                    timing.add([seconds], seconds, cpu_seconds=server.cpu_seconds() - cpu_began)
                 wait_until(partial(_ended, client, job_id), seconds=START_SECONDS)
 
     def accepting(self, control: Server, gateways: Sequence[Gateway], *, at_once: int) -> None:
@@ -107,7 +108,7 @@ class Load:
         return cell
 
     def _drive(self, server: Server, requests: Sequence[Request], cell: Cell) -> None:
-        with Client(server.url, server.headers, connections=cell.at_once) as client:
+        with Client(server, connections=cell.at_once) as client:
             client.drive(requests, self.timings[cell])
 
     def _requests(self) -> list[Request]:

@@ -34,13 +34,19 @@ class Server:
     url: str
     headers: Mapping[str, str]
     redis_url: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """What its process took of the processors since it began. It hardly depends on what else runs on the machine."""
+        user, system = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
 def process(
     command: list[str], log: Path, ready: Callable[[], bool], environment: Mapping[str, str] | None = None
-) -> Iterator[None]:
-    """Runs for the length of the block, from when it is ready on. Of `CLEARWAY_…` it has what `environment` says."""
+) -> Iterator[int]:
+    """Its id. Runs for the length of the block, from when it is ready on. Of `CLEARWAY_…` it has what `environment` says."""
     outside = {name: value for name, value in os.environ.items() if not name.startswith("CLEARWAY_")}
     with log.open("wb") as output:
         running = subprocess.Popen(command, cwd=ROOT, env={**outside, **(environment or {})}, stdout=output, stderr=output)
@@ -52,7 +58,7 @@ def process(
 
     try:
         wait_until(answers, seconds=START_SECONDS)
-        yield
+        yield running.pid
     finally:
         running.terminate()
         try:
@@ -75,9 +81,10 @@ def gateway(name: str, settings: Settings) -> Iterator[Server]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = commands.gateway(host="127.0.0.1", port=port)
-    with process(command, settings.data_dir / "gateway.log", lambda: _answers(f"{url}/health/live"), environment_of(settings)):
+    log, live = settings.data_dir / "gateway.log", f"{url}/health/live"
+    with process(command, log, lambda: _answers(live), environment_of(settings)) as pid:
         key = settings.operator_key_path.read_text().strip()
-        yield Server(name, url, {"authorization": f"Bearer {key}"}, settings.redis_url.get_secret_value())
+        yield Server(name, url, {"authorization": f"Bearer {key}"}, settings.redis_url.get_secret_value(), pid)
 
 
 @contextlib.contextmanager
@@ -96,8 +103,9 @@ def bare(directory: Path, redis_url: str) -> Iterator[Server]:
         *(sys.executable, "-m", "uvicorn", "tests.benchmarks.control:create_app", "--factory"),
         *("--host", "127.0.0.1", "--port", str(port), "--no-access-log"),
     ]
-    with process(command, directory / "control.log", lambda: _answers(f"{url}/docs"), {control.REDIS_URL: redis_url}):
-        yield Server(CONTROL, url, {}, redis_url)
+    log, docs = directory / "control.log", f"{url}/docs"
+    with process(command, log, lambda: _answers(docs), {control.REDIS_URL: redis_url}) as pid:
+        yield Server(CONTROL, url, {}, redis_url, pid)
 
 
 @contextlib.contextmanager

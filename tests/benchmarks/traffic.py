@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.benchmarks.servers import Server
 
 REQUEST_SECONDS = 60
 
@@ -35,18 +36,26 @@ class Request:
 
 @dataclass
 class Timing:
-    """Of one kind of request: its latencies, and the seconds from the first to the last. Rounds add up."""
+    """Of one kind of request: its latencies, the seconds from the first to the last, and the processor's time that they took the
+    server. Rounds add up."""
 
     latencies: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
-    def add(self, latencies: Sequence[float], seconds: float) -> None:
+    def add(self, latencies: Sequence[float], seconds: float, *, cpu_seconds: float) -> None:
         self.latencies += latencies
         self.seconds += seconds
+        self.cpu_seconds += cpu_seconds
 
     @property
     def per_second(self) -> float:
         return len(self.latencies) / self.seconds
+
+    @property
+    def cpu_milliseconds(self) -> float:
+        """A request."""
+        return 1000 * self.cpu_seconds / len(self.latencies)
 
     def quantile(self, share: float) -> float:
         """Seconds; the value that this share of all does not exceed."""
@@ -57,10 +66,10 @@ class Timing:
 class Client:
     """Keeps its connections, as a client that sends much does."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], *, connections: int = 1) -> None:
-        where = urlsplit(url)
-        self._headers = headers
-        self._connections = [HTTPConnection(where.netloc, timeout=REQUEST_SECONDS) for _ in range(connections)]
+    def __init__(self, server: Server, *, connections: int = 1) -> None:
+        self._server = server
+        self._headers = server.headers
+        self._connections = [HTTPConnection(urlsplit(server.url).netloc, timeout=REQUEST_SECONDS) for _ in range(connections)]
 
     def __enter__(self) -> Client:
         return self
@@ -72,8 +81,8 @@ class Client:
     def send(self, request: Request) -> dict[str, Any]:
         return request.send(self._connections[0], self._headers)
 
-    def drive(self, requests: Sequence[Request], into: Timing) -> list[dict[str, Any]]:
-        """Sends all, on every connection one after the other; the answers in no order."""
+    def drive(self, requests: Sequence[Request], into: Timing) -> None:
+        """Sends all, on every connection one after the other."""
         waiting = iter(requests)
         taking = threading.Lock()
 
@@ -81,20 +90,16 @@ class Client:
             with taking:
                 return next(waiting, None)
 
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), self._server.cpu_seconds()
         with ThreadPoolExecutor(len(self._connections)) as pool:
             done = [pool.submit(self._one_after_another, connection, following) for connection in self._connections]
-            results = [future.result() for future in done]
-        seconds = time.perf_counter() - began
-        into.add([taken for _, latencies in results for taken in latencies], seconds)
-        return list(chain.from_iterable(answers for answers, _ in results))
+            latencies = [taken for future in done for taken in future.result()]
+        into.add(latencies, time.perf_counter() - began, cpu_seconds=self._server.cpu_seconds() - cpu_began)
 
-    def _one_after_another(
-        self, connection: HTTPConnection, following: Callable[[], Request | None]
-    ) -> tuple[list[dict[str, Any]], list[float]]:
-        answers, latencies = [], []
+    def _one_after_another(self, connection: HTTPConnection, following: Callable[[], Request | None]) -> list[float]:
+        latencies = []
         while (request := following()) is not None:
             began = time.perf_counter()
-            answers.append(request.send(connection, self._headers))
+            request.send(connection, self._headers)
             latencies.append(time.perf_counter() - began)
-        return answers, latencies
+        return latencies
