@@ -24,7 +24,7 @@ from tests.service.test_audit import entries
 from tests.service.test_idempotency import restarted
 
 README = (Path(__file__).parents[2] / "service" / "README.md").read_text()
-STRICT = {"max_erased": 0.02, "min_kept": 0.99}
+STRICT: dict[str, Any] = {"max_erased": 0.02, "min_kept": 0.99}
 
 
 def put(client: TestClient, concept: str = "cat", **own: Any) -> dict[str, Any]:

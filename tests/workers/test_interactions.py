@@ -12,8 +12,8 @@ from redis import Redis
 import erasers
 from tests.workers.parts import lantern_pairs, pin, train_lantern
 from tests.workers.test_training import QUICK, failure_of, result_of, run, training_task
-from workers import tasks
 from workers.artifacts import ArtifactError, DirectoryStore
+from workers.attempt import Attempt
 from workers.contract import EraserPin, Interaction, PromptPair, TrainingTask, eraser_key, events_key
 from workers.detectors import detector_for
 from workers.errors import EraserUnavailable
@@ -231,7 +231,7 @@ def test_killed_while_it_is_measured_it_ends_with_the_same_bytes(
     config = {**QUICK, "iterations": 80}
     unbroken = training_task(wan, id="ers_0", config=config, active=(ABSENT,))
     run(unbroken)
-    report = tasks.Attempt.progress
+    report = Attempt.progress
     searched: list[int] = []
 
     def killed(self: Any, stage: str, step: int, total: int, info: Any) -> None:
@@ -241,7 +241,7 @@ def test_killed_while_it_is_measured_it_ends_with_the_same_bytes(
             searched.append(step)
         report(self, stage, step, total, info)
 
-    monkeypatch.setattr(tasks.Attempt, "progress", killed)
+    monkeypatch.setattr(Attempt, "progress", killed)
     with pytest.raises(_Killed):
         run(training_task(wan, config=config, active=(ABSENT,)))
     again = training_task(wan, attempt=2, config=config, active=(ABSENT,))
