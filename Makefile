@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH ?= torch==2.13.0
 
-.PHONY: install demo test check lock clean help
+.PHONY: install demo test chaos check lock clean help
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -24,6 +24,9 @@ demo: install  ## trains an eraser, generates with and without it, measures both
 
 test: install  ## all tests
 	$(BIN)/python -m pytest
+
+chaos: install  ## whole installations whose parts are killed, paused and cut off: half an hour
+	$(BIN)/python -m pytest -m chaos
 
 check: install  ## lint, types, arrows between packages
 	$(BIN)/ruff check .

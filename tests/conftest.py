@@ -1,4 +1,4 @@
-"""Markers by folder: what lies in tests/gpu needs an accelerator, what lies in tests/integration is slow."""
+"""Markers by folder: what lies in tests/gpu needs an accelerator, what lies in tests/integration and tests/chaos is slow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-_MARKERS = {"gpu": pytest.mark.gpu, "integration": pytest.mark.slow}
+_MARKERS = {"gpu": pytest.mark.gpu, "integration": pytest.mark.slow, "chaos": pytest.mark.slow}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -112,7 +112,7 @@ class Lease:
             if self._lost_because is not None:
                 return
             try:
-                arguments = [self._value, self.attempt, self._milliseconds, int(not paused)]
+                arguments: list[str | int] = [self._value, self.attempt, self._milliseconds, int(not paused)]
                 kept = bool(self._renew(keys=self._keys, args=arguments))
             except RedisError as error:
                 logger.warning("job %s: the lease cannot be renewed now: %s", self.job_id, error)
