@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from workers.pipelines.base import Frames
     from workers.watch import Watch
 
-Cell = Literal["plain", "synonym", "others", Spelling]
-"""plain: the concept by its name. synonym: by names that no training saw. others: everything but the concept. misspelt,
-homoglyph: the plain prompts with the name in another spelling."""
+MeasuredCell = Literal["plain", "synonym", "others"]
+"""plain: the concept by its name. synonym: by names that no training saw. others: everything but the concept."""
+Cell = Literal[MeasuredCell, Spelling]
+"""misspelt, homoglyph: the plain prompts with the name in another spelling."""
 SPELLINGS: tuple[Spelling, ...] = get_args(Spelling)
-CELLS: tuple[Cell, ...] = ("plain", "synonym", "others")
+CELLS: tuple[MeasuredCell, ...] = get_args(MeasuredCell)
 """What every training measures, and the gate goes by: all but other spellings."""
 
 

@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from workers.detectors import CELLS, Cell, Probe
+from workers.detectors import CELLS, Cell, MeasuredCell, Probe
 from workers.errors import DetectorUnavailable
 from workers.settings import concept_key
 
@@ -31,7 +31,7 @@ class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     concept: _Name
-    cell: Cell
+    cell: MeasuredCell
     prompt: _Name
     shows: _Name | None = None
 

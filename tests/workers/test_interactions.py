@@ -50,7 +50,7 @@ def church() -> erasers.Eraser:
 
 @pytest.fixture(scope="module")
 def filmed(miniature: VideoPipeline, parachute: erasers.Eraser) -> Filmed:
-    detector = detector_for("miniature", "parachute")
+    detector = detector_for("miniature", "parachute", Watch())
     assert detector is not None
     return film_cells(miniature, parachute, detector, n=2, seed=0)
 

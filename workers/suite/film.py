@@ -55,7 +55,7 @@ class Studio:
 
     def _erased(self, job: Job) -> Iterator[Measured]:
         variant = VARIANTS[job.variant]
-        wanted = [(factor, cell) for factor in variant.factors for cell in CELLS]
+        wanted: list[tuple[float, Cell]] = [(factor, cell) for factor in variant.factors for cell in CELLS]
         wanted += [(1.0, spelling) for spelling in SPELLINGS]  # a question of reach, not of strength
         missing = [one for one in wanted if one not in job.done]
         if not missing:
