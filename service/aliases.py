@@ -15,7 +15,7 @@ from service.binding import naming
 from service.errors import MissingError, RequestError, StateError
 from service.names import unknown_concept
 from service.schemas.generations import EraseItem
-from service.store import aliases, erasers
+from service.store import aliases, erasers, gates
 from service.store.models import EraserAlias
 
 
@@ -78,6 +78,9 @@ def _check(session: Session, alias: str, concept: str) -> None:
         raise unknown_concept(session, concept, "concept")
     if erasers.of_concept(session, alias):
         raise StateError("alias_conflict", f"{alias!r} has erasers of its own: an alias would hide them", param="alias")
+    if gates.get(session, alias) is not None:
+        message = f"{alias!r} has thresholds of its own, which would judge nothing: DELETE /gates/{alias} first"
+        raise StateError("alias_conflict", message, param="alias")
     if policies := naming(session, alias):
         message = f"{alias!r} is named by {policies} as a concept of its own: put {concept!r} there first"
         raise StateError("alias_conflict", message, param="alias")

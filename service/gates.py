@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from service import interactions
+from service import aliases, interactions
 from service.audit import record
 from service.gate import Source, Thresholds, Verdict, judge
 from service.store import gates
@@ -66,7 +66,9 @@ def judge_version(session: Session, row: EraserVersion, deployment: Thresholds) 
 
 
 def put(session: Session, concept: str, own: Mapping[str, float], *, deployment: Thresholds, actor: str) -> ConceptGate:
-    """Holds for whatever is activated from the commit on; what is active stays active."""
+    """Holds for whatever is activated from the commit on; what is active stays active. Raises `alias_conflict`: by the name of
+    an alias it would judge nothing."""
+    aliases.check_free(session, concept, param="concept")
     before = gates.get(session, concept)
     details = {"before": before and before.thresholds, "after": dict(own), "deployment": asdict(deployment)}
     row = gates.put(session, concept=concept, thresholds=own, set_by=actor)

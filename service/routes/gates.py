@@ -39,7 +39,7 @@ def get_gate(concept: ConceptPath, gateway: GatewayDep, caller: OperatorDep) -> 
 
 @router.put(
     "/{concept}",
-    responses=responses(*_OF_CONCEPT, "invalid_json", "payload_too_large"),
+    responses=responses(*_OF_CONCEPT, "invalid_json", "payload_too_large", "alias_conflict"),
     summary="Set a concept's own thresholds",
 )
 def put_gate(concept: ConceptPath, request: GateThresholds, gateway: GatewayDep, caller: OperatorDep) -> Gate:

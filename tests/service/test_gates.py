@@ -55,6 +55,14 @@ def test_every_threshold_can_be_set_within_the_range_of_its_setting() -> None:
         assert [number.get(end) for end in ranges] == [of_deployment[f"gate_{name}"].get(end) for end in ranges]
 
 
+def test_a_gate_is_of_a_concept_and_not_of_an_alias(client: TestClient) -> None:
+    add_eraser(client, "cat", evaluation=PASSING)
+    assert client.put("/aliases/kitty", json={"concept": "cat"}).status_code == 200
+    assert code(client.put("/gates/kitty", json=STRICT)) == "alias_conflict"
+    put(client, "puss", **STRICT)
+    assert code(client.put("/aliases/puss", json={"concept": "cat"})) == "alias_conflict"
+
+
 def test_the_readmes_gate(client: TestClient) -> None:
     (block,) = re.findall(r"<!-- runs in tests/service/test_gates.py -->\n```json\n(.*?)```", README, re.DOTALL)
     own = json.loads(block)
