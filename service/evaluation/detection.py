@@ -1,16 +1,15 @@
-"""What the detector sees in clips. It runs as its own process, `python -m workers.detect`, because it needs torch."""
+"""What the detector sees in clips, by `python -m workers.detect`."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from service.evaluation.errors import DetectionFailed
+from service.evaluation.program import run
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,4 @@ def detect(videos: Sequence[Path], objects: Sequence[str], *, stills: Path) -> l
 
 
 def _detect(*arguments: str) -> str:
-    command = [sys.executable, "-m", "workers.detect", *arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise DetectionFailed(done.stderr.strip()[-2000:])
-    return done.stdout
+    return run("workers.detect", *arguments, failure=DetectionFailed)

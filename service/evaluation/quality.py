@@ -1,16 +1,15 @@
-"""Metrics of clips, origin beside erased. They run as a process of their own, `python -m workers.quality`: they need torch."""
+"""Metrics of clips, origin beside erased, by `python -m workers.quality`."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from service.evaluation.errors import QualityFailed
+from service.evaluation.program import run
 
 
 def check_quality() -> dict[str, str]:
@@ -47,8 +46,4 @@ def _mean(name: str, clips: Sequence[dict[str, float]]) -> float:
 
 
 def _run(*arguments: str) -> str:
-    command = [sys.executable, "-m", "workers.quality", *arguments]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise QualityFailed(done.stderr.strip()[-2000:])
-    return done.stdout
+    return run("workers.quality", *arguments, failure=QualityFailed)
