@@ -18,14 +18,31 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from erasers.errors import JudgeError
+from erasers.errors import JudgeError, WeightsError
 from workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from erasers.metrics.encoders import ClipEncoder, DinoEncoder
     from workers.pipelines.base import Frames
 
-Metric = Callable[["Frames", str], float]
-"""Of the frames of a clip and its prompt."""
+
+class Clip:
+    """One clip, whose features are computed once, however many metrics look at them."""
+
+    def __init__(self, frames: Frames, prompt: str) -> None:
+        self.frames, self.prompt = frames, prompt
+        self._features: dict[ClipEncoder | DinoEncoder, Tensor] = {}
+
+    def features(self, encoder: ClipEncoder | DinoEncoder) -> Tensor:
+        """(T, d)"""
+        if encoder not in self._features:
+            self._features[encoder] = encoder.frames(self.frames)
+        return self._features[encoder]
+
+
+Metric = Callable[[Clip], float]
 
 NEEDS = {
     "temporal_flickering": (),
@@ -46,8 +63,6 @@ def not_measured(settings: WorkerSettings) -> dict[str, str]:
 
 def check(settings: WorkerSettings) -> dict[str, object]:
     """Raises `JudgeError` for a setting that names nothing."""
-    from erasers.errors import WeightsError
-
     for name in sorted({name for needed in NEEDS.values() for name in needed}):
         path: Path | None = getattr(settings, name)
         if path is not None and not path.exists():
@@ -61,10 +76,10 @@ def measure(clips: Sequence[dict[str, str]], settings: WorkerSettings) -> list[d
 
     metrics = _load(settings)
     measured = []
-    for clip in clips:
-        frames = read_frames(Path(clip["video"]))
-        possible = {name: metric for name, metric in metrics.items() if len(frames) > 1 or name not in COMPARE_FRAMES}
-        measured.append({name: round(metric(frames, clip["prompt"]), 4) for name, metric in possible.items()})
+    for each in clips:
+        clip = Clip(read_frames(Path(each["video"])), each["prompt"])
+        possible = {name: metric for name, metric in metrics.items() if len(clip.frames) > 1 or name not in COMPARE_FRAMES}
+        measured.append({name: round(metric(clip), 4) for name, metric in possible.items()})
     return measured
 
 
@@ -77,18 +92,18 @@ def _load(settings: WorkerSettings) -> dict[str, Metric]:
     from workers.pipelines.placement import place
 
     device = place(settings.device).device
-    metrics: dict[str, Metric] = {"temporal_flickering": lambda frames, _: temporal_flickering(frames)}
+    metrics: dict[str, Metric] = {"temporal_flickering": lambda clip: temporal_flickering(clip.frames)}
     if settings.metric_dino is not None:
         dino = DinoEncoder(settings.metric_dino, device)
-        metrics["subject_consistency"] = lambda frames, _: consistency(dino.frames(frames))
+        metrics["subject_consistency"] = lambda clip: consistency(clip.features(dino))
     if settings.metric_clip_b32 is not None:
         base = ClipEncoder(settings.metric_clip_b32, device)
-        metrics["background_consistency"] = lambda frames, _: consistency(base.frames(frames))
-        metrics["clipsim"] = lambda frames, prompt: clipsim(base.frames(frames), base.texts([prompt])[0])
+        metrics["background_consistency"] = lambda clip: consistency(clip.features(base))
+        metrics["clipsim"] = lambda clip: clipsim(clip.features(base), base.texts([clip.prompt])[0])
     if settings.metric_clip_l14 is not None and settings.metric_aesthetic_head is not None:
         large = ClipEncoder(settings.metric_clip_l14, device)
         head = load_head(settings.metric_aesthetic_head, large.dimensions)
-        metrics["aesthetic_quality"] = lambda frames, _: aesthetic_quality(large.frames(frames), head)
+        metrics["aesthetic_quality"] = lambda clip: aesthetic_quality(clip.features(large), head)
     return metrics
 
 

@@ -6,6 +6,7 @@ Features have length 1, so that a product of two is their cosine.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,23 @@ class ClipEncoder:
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Tensor:
         """(n, d). CLIP reads 77 tokens; what a prompt has beyond them it does not see."""
+        longest = self._model.config.text_config.max_position_embeddings
+        tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        ids, mask = (tokens[name].to(self._device) for name in ("input_ids", "attention_mask"))
+        return F.normalize(self._model.get_text_features(ids, mask).pooler_output, dim=1).cpu()
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        """Read when a text comes: who asks about frames alone needs none."""
         from transformers import AutoTokenizer
 
         # Where there is none, transformers makes one without a vocabulary, and says nothing.
         if not any((self._directory / name).is_file() for name in ("tokenizer.json", "vocab.json")):
             raise WeightsError(f"{self._directory} holds no tokenizer: neither tokenizer.json nor vocab.json is there")
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self._directory, local_files_only=True)
+            return AutoTokenizer.from_pretrained(self._directory, local_files_only=True)
         except (OSError, ValueError) as error:
             raise WeightsError(f"the tokenizer in {self._directory} cannot be read: {error}") from error
-        longest = self._model.config.text_config.max_position_embeddings
-        tokens = tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
-        ids, mask = (tokens[name].to(self._device) for name in ("input_ids", "attention_mask"))
-        return F.normalize(self._model.get_text_features(ids, mask).pooler_output, dim=1).cpu()
 
 
 class DinoEncoder:
