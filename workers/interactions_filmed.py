@@ -25,6 +25,7 @@ class FilmedPairs:
         self.n = n
         self._pipeline, self._eraser, self._filmed = pipeline, eraser, filmed
         self._seeds = clip_seeds(filmed.seed, filmed.n)
+        self._own, self._others = (filmed.detector.probes(cell, filmed.n, filmed.seed) for cell in ("plain", "others"))
 
     def measure(self, pin: EraserPin, other: Eraser, judge: Detector, on: Callable[[int], None]) -> Interaction:
         """`judge` sees the other's concept. `on` is called with clips done, many times a clip; what it raises ends it."""
@@ -39,7 +40,6 @@ class FilmedPairs:
             return _mean(seen)
 
         both = Stack((self._eraser, other), (None, pin.strength))
-        own = filmed.detector.probes("plain", filmed.n, filmed.seed)[:n]
         theirs = judge.probes("plain", n, filmed.seed)
         kept = [index for index, probe in enumerate(self._others) if probe.shows != theirs[0].shows][:n]
         kept_origin = _mean([filmed.shares["others", False][index] for index in kept])
@@ -49,15 +49,11 @@ class FilmedPairs:
             measured="frames",
             n=n,
             origin_rate=_mean(filmed.shares["plain", False][:n]),
-            erased_rate=film(filmed.detector, both, own, self._seeds[:n]),
+            erased_rate=film(filmed.detector, both, self._own[:n], self._seeds[:n]),
             other_origin_rate=film(judge, Stack(), theirs, self._seeds[:n]),
             other_erased_rate=film(judge, both, theirs, self._seeds[:n]),
             kept_rate=round(kept_now / kept_origin, 4) if kept_origin else None,
         )
-
-    @property
-    def _others(self) -> list[Probe]:
-        return self._filmed.detector.probes("others", self._filmed.n, self._filmed.seed)
 
 
 def _mean(values: Sequence[float]) -> float:
