@@ -104,6 +104,8 @@ class Studio:
 
     def _unchanged(self, probes: Sequence[Probe], stack: Stack) -> float:
         """The share of prompts whose embeddings, and those of the negative prompt, are the origin's, bit for bit."""
+        if not stack.erasers:
+            return 1.0
         same = []
         for probe in probes:
             erased, origin = (self._pipeline.encode(probe.prompt, "", one) for one in (stack, Stack()))

@@ -56,17 +56,20 @@ def points(measured: Iterable[Measured]) -> list[Point]:
 
 
 def _ratio(shares: dict[str, Shares], origin: dict[str, Shares]) -> Ratio:
-    """Clips are drawn anew within each concept, the same ones on both sides; those that count on one side only are left out."""
+    """Clips are drawn anew within each concept, the same ones on both sides."""
     concepts = sorted(shares)
     above, below = (np.stack([side[concept] for concept in concepts]) for side in (shares, origin))
-    below = np.where(np.isnan(above), np.nan, below)
-    generator = np.random.default_rng(0)
-    drawn = generator.integers(0, above.shape[1], (RESAMPLES, *above.shape))
+    drawn = np.random.default_rng(0).integers(0, above.shape[1], (RESAMPLES, *above.shape))
     rows = np.arange(len(concepts))[:, None]
-    sums = [np.nansum(side[rows, drawn], (1, 2)) for side in (above, below)]  # as many count on either side
-    low, high = np.quantile(sums[0] / np.maximum(sums[1], 1e-9), (0.025, 0.975))
-    value = float(np.nansum(above) / max(float(np.nansum(below)), 1e-9))
-    return Ratio(round(value, 4), round(float(low), 4), round(float(high), 4))
+    low, high = np.quantile(relative(above[rows, drawn], below[rows, drawn], axis=(1, 2)), (0.025, 0.975))
+    return Ratio(round(float(relative(above, below)), 4), round(float(low), 4), round(float(high), 4))
+
+
+def relative(above: Shares, below: Shares, axis: tuple[int, ...] | None = None) -> Shares:
+    """Shares relative to the origin's of the same clips; those that count on one side only, nan on the other, are left out."""
+    below = np.where(np.isnan(above), np.nan, below)
+    ratio: Shares = np.nansum(above, axis) / np.maximum(np.nansum(below, axis), 1e-9)  # as many count on either side
+    return ratio
 
 
 def own(found: Sequence[Point], variant: str) -> Point | None:

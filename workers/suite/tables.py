@@ -15,6 +15,7 @@ import numpy as np
 from workers.detectors import CELLS, SPELLINGS, Cell
 from workers.miniature.vocabulary import PAPER_TEN, STYLES
 from workers.suite.cells import ORIGIN, Measured
+from workers.suite.report import relative
 from workers.suite.searches import Search
 from workers.suite.variants import DEFAULT, VARIANTS
 
@@ -75,15 +76,12 @@ class Rates:
 
     def kept(self, variant: str, concepts: Sequence[str], factor: float = 1.0) -> float | None:
         """The others' rate relative to the origin's on the same clips."""
-        above, below = [], []
-        for concept in concepts:
-            one, origin = (self._cells.get((concept, name, at, "others")) for name, at in ((variant, factor), (ORIGIN, 0.0)))
-            if one is None or origin is None:
-                return None
-            pairs = [pair for pair in zip(one.shares, origin.shares, strict=True) if None not in pair]
-            above.append(np.mean([pair[0] for pair in pairs]))
-            below.append(np.mean([pair[1] for pair in pairs]))
-        return float(np.mean(above) / max(float(np.mean(below)), 1e-9)) if above else None
+        sides = ((variant, factor), (ORIGIN, 0.0))
+        cells = [[self._cells.get((concept, name, at, "others")) for concept in concepts] for name, at in sides]
+        if not concepts or any(one is None for side in cells for one in side):
+            return None
+        above, below = (np.array([one.shares for one in side if one], np.float64) for side in cells)
+        return float(relative(above, below))
 
     def unchanged(self, variant: str, concepts: Sequence[str]) -> float | None:
         """The share of prompts without the concept whose embeddings are the origin's, bit for bit."""
