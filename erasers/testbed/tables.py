@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
+from erasers.evaluate.markdown import table
 from erasers.testbed.measure import ORIGIN, Record
 from erasers.testbed.questions import CONCEPT
 from erasers.testbed.summary import BUDGET, CELLS, Interval, Pick, Row, own, row, within_budget
@@ -54,7 +55,7 @@ def page(about: dict[str, Any], records: Sequence[Record]) -> str:
 
 def _rows(records: Sequence[Record], variants: Iterable[str], pick: Pick, among: Sequence[str] | None = None) -> str:
     found = [one for variant in variants if (one := row(variant, records, pick, among)) is not None]
-    return _table(_HEAD, [_cells(one) for one in found])
+    return table(_HEAD, [_cells(one) for one in found])
 
 
 def _cells(one: Row) -> list[str]:
@@ -94,7 +95,7 @@ def _by_subject(records: Sequence[Record]) -> str:
             ]
         )
     head = ("subject", "block", "γ", *CELLS, "cosine near", "recoverable", "false alarms before")
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _by_block(records: Sequence[Record]) -> str:
@@ -118,11 +119,7 @@ def _by_block(records: Sequence[Record]) -> str:
             ("searched (subjects)", lambda layer: str(chosen[layer])),
             ("last p", lambda layer: f"{fmean(one['search']['trajectory'][-1]['p'][layer] for one in searched):.2f}"),
         ]
-    return _table(("", *map(str, range(layers))), [[name, *map(value, range(layers))] for name, value in measures])
-
-
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
+    return table(("", *map(str, range(layers))), [[name, *map(value, range(layers))] for name, value in measures])
 
 
 def _share(value: float) -> str:

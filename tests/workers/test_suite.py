@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from erasers import methods
+from erasers.evaluate.pictures import draw_searches
 from erasers.options import from_mapping
 from workers.detectors import SPELLINGS
 from workers.suite import pictures
@@ -134,8 +135,8 @@ def test_pictures_are_the_same_for_the_same_measurements_and_others_for_others(t
 
 def test_the_course_of_a_search_is_drawn(tmp_path: Path) -> None:
     course = ((1, (0.5, 0.5)), (2, (0.1, 0.9)))
-    pictures.searches([Search("church", "clear", 1, (0.5, 0.25), (0.9, 0.1), course)], tmp_path / "one.png")
-    pictures.searches([], tmp_path / "none.png")
+    draw_searches([Search("church", "clear", 1, (0.5, 0.25), (0.9, 0.1), course)], tmp_path / "one.png")
+    draw_searches([], tmp_path / "none.png")
     assert (tmp_path / "one.png").read_bytes() != (tmp_path / "none.png").read_bytes()
 
 

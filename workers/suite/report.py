@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from erasers.evaluate.markdown import table
 from workers.detectors import CELLS, SPELLINGS
 from workers.suite.cells import ORIGIN, Measured
 
@@ -103,10 +104,7 @@ def as_json(suite: dict[str, object], measured: Sequence[Measured]) -> dict[str,
 def markdown(suite: dict[str, object], measured: Sequence[Measured]) -> str:
     found = points(measured)
     variants = list(dict.fromkeys(point.variant for point in found))
-    lines = [
-        "| method | erased | synonyms | kept | at best: strength ×, erased, synonyms, kept |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for variant in variants:
         at_own, best = own(found, variant), best_within(found, variant)
         cells = ["", "", ""] if at_own is None else [_text(at_own.erased), _text(at_own.synonym), _text(at_own.kept)]
@@ -115,13 +113,13 @@ def markdown(suite: dict[str, object], measured: Sequence[Measured]) -> str:
             if best is None
             else f"{best.factor:g}: {best.erased.value:.1%}, {best.synonym.value:.1%}, {best.kept.value:.1%}"
         )
-        lines.append("| " + " | ".join([variant, *cells, trade]) + " |")
+        rows.append([variant, *cells, trade])
     means = {cell: np.mean([one.rate for one in measured if one.variant == ORIGIN and one.cell == cell]) for cell in CELLS}
     head = ", ".join(f"{name} {value}" for name, value in suite.items())
     origin = ", ".join(f"{cell} {mean:.1%}" for cell, mean in means.items())
     return (
         f"{head}\n\nOrigin: {origin}. Everything below is relative to it, with 95 % bootstrap intervals over clips.\n\n"
-        + "\n".join(lines)
+        + table(("method", "erased", "synonyms", "kept", "at best: strength ×, erased, synonyms, kept"), rows)
     )
 
 

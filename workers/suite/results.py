@@ -10,6 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
+from erasers.evaluate.pictures import draw_searches
 from workers.suite import pictures, searches
 from workers.suite.cells import ORIGIN, read
 from workers.suite.report import as_json, markdown, points
@@ -30,7 +31,7 @@ def write(directory: Path, *, page: Path, beside: Path) -> None:
     (beside / "report.json").write_text(json.dumps(as_json(suite, measured), indent=1) + "\n", encoding="utf-8")
     pictures.trade_off(points(compared), beside / "curve.png")
     found = list(searches.read(directory))
-    pictures.searches([one for one in found if one.variant == "clear"], beside / "search.png")
+    draw_searches([one for one in found if one.variant == "clear"], beside / "search.png")
     where = beside.relative_to(page.parent)
     lines = [
         "# Results",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from erasers.evaluate.markdown import table
 from workers.detectors import CELLS, SPELLINGS, Cell
 from workers.miniature.vocabulary import PAPER_TEN, STYLES
 from workers.suite.cells import ORIGIN, Measured
@@ -204,5 +205,4 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> st
     """Empty without rows, or with the origin's alone."""
     if not rows or (len(rows) == 1 and rows[0][0] == "origin"):
         return ""
-    lines = [f"## {title}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
+    return "\n".join([f"## {title}", "", table(head, rows), ""])
