@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from service.states import JOB_MOVES, TERMINAL, IllegalMove, JobStatus, check_job_move
-from service.store import jobs, keys
-from service.store.database import Database
+from service.store import jobs
 from service.store.models import Job
+from tests.service.machines import DatabaseMachine, run
 
 MOVES: dict[str, tuple[JobStatus, Any]] = {
     "start": ("running", lambda session, job: jobs.start(session, job, at=datetime.now(UTC))),
@@ -29,10 +26,7 @@ MOVES: dict[str, tuple[JobStatus, Any]] = {
 GATEWAYS = st.integers(0, 2)
 
 
-class Moves(RuleBasedStateMachine):
-    database: Database
-    number = 0
-
+class Moves(DatabaseMachine):
     @initialize()
     def accept(self) -> None:
         Moves.number += 1
@@ -97,36 +91,9 @@ class Moves(RuleBasedStateMachine):
             assert row.result == {"by": row.attempt}
 
 
-@contextmanager
-def opened(url: str) -> Iterator[None]:
-    Moves.database = Database(url)
-    with Moves.database.write() as session:
-        keys.insert(session, key_id="k", name="k", role="user", secret_sha256="0" * 64)
-    try:
-        yield
-    finally:
-        Moves.database.close()
-
-
-def run() -> None:
-    run_state_machine_as_test(
-        Moves,
-        settings=settings(
-            max_examples=20,
-            stateful_step_count=20,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            report_multiple_bugs=False,
-        ),
-    )
-
-
 @pytest.mark.both_databases
 def test_moves(database_url: str) -> None:
-    with opened(database_url):
-        run()
+    run(Moves, database_url, steps=20)
 
 
 def test_a_missing_fence_is_seen(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,5 +107,5 @@ def test_a_missing_fence_is_seen(database_url: str, monkeypatch: pytest.MonkeyPa
         return True
 
     monkeypatch.setattr(jobs, "_move", unfenced)
-    with opened(database_url), pytest.raises(AssertionError):
-        run()
+    with pytest.raises(AssertionError):
+        run(Moves, database_url, steps=20)

@@ -3,14 +3,12 @@ happens, one that is refused changes nothing, and never are two versions active 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -20,10 +18,10 @@ from service.errors import StateError
 from service.gate import Thresholds
 from service.settings import Settings
 from service.states import VERSION_MOVES, IllegalMove, VersionStatus, check_version_move
-from service.store import erasers, jobs, keys
-from service.store.database import Database
+from service.store import erasers, jobs
 from service.store.models import EraserVersion
 from tests.service.hand import PASSING, digest_of
+from tests.service.machines import DatabaseMachine, run
 
 ENCODERS = ("a" * 64, "b" * 64)
 MADE = {"digest": digest_of("made"), "layer": 3, "strength": 2.0, "evaluation": PASSING}
@@ -31,10 +29,7 @@ THRESHOLDS = Thresholds.of(Settings())
 GATEWAYS, VERSIONS = st.integers(0, 1), st.integers(1, 4)
 
 
-class Versions(RuleBasedStateMachine):
-    database: Database
-    number = 0
-
+class Versions(DatabaseMachine):
     @initialize()
     def begin(self) -> None:
         Versions.number += 1
@@ -137,36 +132,9 @@ class Versions(RuleBasedStateMachine):
             assert (row.retired_at is not None) == (row.status == "retired")
 
 
-@contextmanager
-def opened(url: str) -> Iterator[None]:
-    Versions.database = Database(url)
-    with Versions.database.write() as session:
-        keys.insert(session, key_id="k", name="k", role="operator", secret_sha256="0" * 64)
-    try:
-        yield
-    finally:
-        Versions.database.close()
-
-
-def run() -> None:
-    run_state_machine_as_test(
-        Versions,
-        settings=settings(
-            max_examples=20,
-            stateful_step_count=25,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            report_multiple_bugs=False,
-        ),
-    )
-
-
 @pytest.mark.both_databases
 def test_moves(database_url: str) -> None:
-    with opened(database_url):
-        run()
+    run(Versions, database_url, steps=25)
 
 
 def test_a_missing_fence_is_seen(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,5 +147,5 @@ def test_a_missing_fence_is_seen(database_url: str, monkeypatch: pytest.MonkeyPa
         return True
 
     monkeypatch.setattr(erasers, "move", unfenced)
-    with opened(database_url), pytest.raises((AssertionError, IntegrityError)):
-        run()
+    with pytest.raises((AssertionError, IntegrityError)):
+        run(Versions, database_url, steps=25)
