@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -19,10 +19,15 @@ def from_mapping(kind: type[Options], values: Mapping[str, Any]) -> Options:
     known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=3)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(known)}"
+            hint = near_misses(str(key), known) or f"it has {', '.join(known)}"
             raise ConfigError(f"{kind.__name__} has no option {key!r}; {hint}")
     return kind(**values)
+
+
+def near_misses(name: str, known: Iterable[str], most: int = 3) -> str:
+    """For a message that there is no such name: what may have been meant, as a question; empty where nothing comes near."""
+    near = difflib.get_close_matches(name, list(known), n=most)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def check_types(options: object) -> None:

@@ -12,7 +12,6 @@ that it names, and everything else by the miniature's classifier, which knows th
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from erasers.errors import FramesError
+from erasers.options import near_misses
 from workers.errors import DetectorUnavailable
 from workers.miniature.vocabulary import OBJECTS, canonical
 from workers.settings import WorkerSettings
@@ -40,8 +40,7 @@ class UnknownObject(ValueError):
 
     def __init__(self, name: str, watch: Watch) -> None:
         words = sorted([*watch.concepts, *(word for concept in OBJECTS.values() for word in concept.all)])
-        near = difflib.get_close_matches(name.lower(), words, n=3)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it sees: {', '.join([*watch.concepts, *OBJECTS])}"
+        hint = near_misses(name.lower(), words) or f"it sees: {', '.join([*watch.concepts, *OBJECTS])}"
         super().__init__(f"the classifier cannot see {name!r}, and no detector of CLEARWAY_DETECTORS watches it; {hint}")
 
 

@@ -7,7 +7,6 @@ where one of them is among the first `top`: 1 as in ESD's tables (arXiv 2303.073
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from erasers.detectors.packages import package_directory, verified
 from erasers.errors import ConfigError, WeightsError
 from erasers.frames import Frames, check_frames
-from erasers.options import check_types, require
+from erasers.options import check_types, near_misses, require
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -67,9 +66,8 @@ class ImageNet:
         found = []
         for name in self._names:
             if name.lower() not in by_name:
-                near = difflib.get_close_matches(name.lower(), by_name, n=3)
-                hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-                raise ConfigError(f"ImageNet has no class {name!r}{hint}")
+                hint = near_misses(name.lower(), by_name)
+                raise ConfigError(f"ImageNet has no class {name!r}" + (f"; {hint}" if hint else ""))
             found += by_name[name.lower()]
         return sorted(set(found))
 

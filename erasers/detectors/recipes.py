@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from erasers.detectors.imagenet import ImageNet
 from erasers.detectors.nsfw import Nsfw
 from erasers.detectors.nudenet import NudeNet
 from erasers.errors import ConfigError
-from erasers.options import from_mapping
+from erasers.options import from_mapping, near_misses
 
 KINDS: dict[str, type[Recipe]] = {"nsfw": Nsfw, "nudenet": NudeNet, "identity": Identity, "imagenet": ImageNet}
 
@@ -21,7 +20,6 @@ def parse(options: Mapping[str, Any]) -> Recipe:
     """The recipe that `kind` and the other options describe. Raises `ConfigError`; installed or not is `Recipe.check`."""
     kind = options.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        near = difflib.get_close_matches(str(kind), KINDS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(KINDS)}"
+        hint = near_misses(str(kind), KINDS, 1) or f"there are {', '.join(KINDS)}"
         raise ConfigError(f"no kind of detector is called {kind!r}; {hint}")
     return from_mapping(KINDS[kind], {name: value for name, value in options.items() if name != "kind"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from erasers.errors import ConfigError
@@ -12,13 +11,14 @@ from erasers.methods.hirm import Hirm
 from erasers.methods.negprompt import NegPrompt
 from erasers.methods.safree import Safree
 from erasers.methods.steering import Steering
+from erasers.options import near_misses
 
 METHODS: dict[str, Method[Any]] = {method.name: method for method in (Clear(), Steering(), Hirm(), Safree(), NegPrompt())}
 
 
 def get(name: str) -> Method[Any]:
     if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = near_misses(name, METHODS, 1)
+        hint = f"{near} " if near else ""
         raise ConfigError(f"there is no method {name!r}; {hint}there are {', '.join(METHODS)}")
     return METHODS[name]
