@@ -21,7 +21,7 @@ from workers.suite.searches import Search
 from workers.suite.tables import Rates, tables
 from workers.suite.variants import DEFAULT, VARIANTS
 
-SUITE: dict[str, object] = {"model": "miniature", "clips": 4, "seed": 1}
+SUITE: dict[str, object] = {"model": "miniature", "seed": 1}
 
 
 def cell(variant: str, factor: float, name: str, *shares: float | None, concept: str = "church") -> Measured:
@@ -112,7 +112,7 @@ def test_the_trade_off_is_read_where_others_are_kept() -> None:
 
 def test_reports_say_what_they_are_of() -> None:
     text = markdown(SUITE, MEASURED)
-    assert "model miniature, clips 4, seed 1" in text
+    assert "model miniature, seed 1; 4 clips of each concept in a cell" in text
     assert "Origin: plain 80.0%, synonym 50.0%, others 100.0%" in text
     assert "| clear | 0.0% (0.0% to 0.0%) |" in text
     assert "| 1: 0.0%, 0.0%, 96.0% |" in text

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from workers.miniature.vocabulary import CONCEPTS, PAPER_TEN
-from workers.suite.cells import ORIGIN, Journal
+from workers.suite.cells import ORIGIN, Journal, Measured
 from workers.suite.film import Job, film, open_studio
 from workers.suite.results import write
 from workers.suite.variants import DEFAULT, VARIANTS
@@ -25,7 +25,8 @@ def main() -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(DEFAULT), metavar="VARIANT")
     which.add_argument("--ablations", action="store_const", dest="variants", const=list(VARIANTS), help="everything there is")
-    parser.add_argument("--clips", type=int, default=30, help="in each cell")
+    parser.add_argument("--clips", type=int, default=30, help="in each cell; those that were filmed before count")
+    parser.add_argument("--own-strength", action="store_true", help="leave out the other points of the trade-off curve")
     parser.add_argument("--seed", type=int, default=1, help="of prompts and noise")
     parser.add_argument(
         "--training-seed", type=int, default=0, help="of the erasers; other than --seed, so that no prompt is both"
@@ -38,7 +39,6 @@ def main() -> None:
         parser.error("--seed and --training-seed must differ: prompts that were trained on measure nothing")
     suite: dict[str, object] = {
         "model": "miniature",
-        "clips": options.clips,
         "seed": options.seed,
         "training_seed": options.training_seed,
     }
@@ -46,23 +46,23 @@ def main() -> None:
         journal = Journal(options.out, suite)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    done: dict[tuple[str, str], set[tuple[float, str]]] = defaultdict(set)
+    filmed: dict[tuple[str, str], dict[tuple[float, str], Measured]] = defaultdict(dict)
     for one in journal.measured:
-        done[one.concept, one.variant].add((one.factor, one.cell))
+        filmed[one.concept, one.variant][one.factor, one.cell] = one
     jobs = [
-        Job(concept, variant, frozenset(done[concept, variant]))
+        Job(concept, variant, options.clips, options.own_strength, filmed[concept, variant])
         for variant in (ORIGIN, *options.variants)
         for concept in options.concepts
     ]
-    arguments = ("miniature", options.out, options.clips, options.seed, options.training_seed)
+    arguments = ("miniature", options.out, options.seed, options.training_seed)
     with (
         ProcessPoolExecutor(options.processes, get_context("spawn"), initializer=open_studio, initargs=arguments) as pool,
         Progress() as progress,
     ):
         bar = progress.add_task("erasers filmed", total=len(jobs))
         try:
-            for filmed in as_completed([pool.submit(film, job) for job in jobs]):
-                journal.add(filmed.result())
+            for done in as_completed([pool.submit(film, job) for job in jobs]):
+                journal.add(done.result())
                 progress.advance(bar)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # what is kept is kept; the rest would run for hours

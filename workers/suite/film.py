@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,8 +30,16 @@ from workers.watch import Watch
 class Job:
     concept: str
     variant: str
-    done: frozenset[tuple[float, str]]
-    """(factor, cell) that need not be filmed again."""
+    clips: int
+    own_strength: bool
+    """Whether to leave the other points of the trade-off curve out."""
+    filmed: Mapping[tuple[float, str], Measured]
+    """By factor and cell: clips that need not be filmed again."""
+
+
+def _lacks(job: Job, factor: float, cell: Cell) -> bool:
+    filmed = job.filmed.get((factor, cell))
+    return filmed is None or len(filmed.shares) < job.clips
 
 
 def company(concept: str, beside: int) -> tuple[str, ...]:
@@ -41,23 +50,24 @@ def company(concept: str, beside: int) -> tuple[str, ...]:
 
 
 class Studio:
-    def __init__(self, model: str, directory: Path, *, clips: int, seed: int, training_seed: int) -> None:
+    def __init__(self, model: str, directory: Path, *, seed: int, training_seed: int) -> None:
         self._pipeline: VideoPipeline = load_pipeline(WorkerSettings(model=model))
-        self._directory, self._clips, self._seed, self._training_seed = directory, clips, seed, training_seed
+        self._directory, self._seed, self._training_seed = directory, seed, training_seed
 
     def film(self, job: Job) -> list[Measured]:
         return list(self._origin(job) if job.variant == ORIGIN else self._erased(job))
 
     def _origin(self, job: Job) -> Iterator[Measured]:
         for cell in (*CELLS, *SPELLINGS):
-            if (0.0, cell) not in job.done:
+            if _lacks(job, 0.0, cell):
                 yield self._measure(job, cell, 0.0, Stack(), ())
 
     def _erased(self, job: Job) -> Iterator[Measured]:
         variant = VARIANTS[job.variant]
-        wanted: list[tuple[float, Cell]] = [(factor, cell) for factor in variant.factors for cell in CELLS]
+        factors = (1.0,) if job.own_strength else variant.factors
+        wanted: list[tuple[float, Cell]] = [(factor, cell) for factor in factors for cell in CELLS]
         wanted += [(1.0, spelling) for spelling in SPELLINGS]  # a question of reach, not of strength
-        missing = [one for one in wanted if one not in job.done]
+        missing = [one for one in wanted if _lacks(job, *one)]
         if not missing:
             return
         concepts = company(job.concept, variant.beside)
@@ -90,17 +100,23 @@ class Studio:
         return eraser
 
     def _measure(self, job: Job, cell: Cell, factor: float, stack: Stack, erased: tuple[str, ...]) -> Measured:
+        """Films the clips that are missing, the last ones, and adds them to those there are."""
         detector = detector_for(self._pipeline.card().id, job.concept, Watch())  # the model's own: suites must compare
         if detector is None:
             raise ValueError(f"no detector sees {job.concept!r} in frames of {self._pipeline.card().id}")
-        clips = list(zip(detector.probes(cell, self._clips, self._seed), clip_seeds(self._seed, self._clips), strict=True))
-        if cell == "others":
-            clips = [(probe, seed) for probe, seed in clips if probe.shows not in erased]
-        probes, seeds = [probe for probe, _ in clips], [seed for _, seed in clips]
-        seen = dict(zip(seeds, shares(self._pipeline, stack, detector, probes, seeds, tick=lambda: None), strict=True))
-        shown = tuple(round(seen[seed], 4) if seed in seen else None for seed in clip_seeds(self._seed, self._clips))
+        before = job.filmed.get((factor, cell))
+        seeds = clip_seeds(self._seed, job.clips)
+        all_probes = detector.probes(cell, job.clips, self._seed)
+        clips = list(zip(all_probes, seeds, strict=True))[len(before.shares) if before else 0 :]
+        counts = [cell != "others" or probe.shows not in erased for probe, _ in clips]
+        filmed = list(itertools.compress(clips, counts))
+        probes = [probe for probe, _ in filmed]
+        seen = shares(self._pipeline, stack, detector, probes, [seed for _, seed in filmed], tick=lambda: None)
+        shown = tuple(round(next(seen), 4) if one else None for one in counts)
         strength = stack.erasers[0].strength * factor if stack.erasers else 0.0
-        return Measured(job.concept, job.variant, factor, strength, cell, shown, self._unchanged(probes, stack))
+        unchanged = self._unchanged(probes, stack) if cell == "others" else None
+        more = Measured(job.concept, job.variant, factor, strength, cell, shown, unchanged)
+        return before + more if before else more
 
     def _unchanged(self, probes: Sequence[Probe], stack: Stack) -> float:
         """The share of prompts whose embeddings, and those of the negative prompt, are the origin's, bit for bit."""
@@ -113,17 +129,17 @@ class Studio:
                 torch.equal(erased.prompt_embeds, origin.prompt_embeds)
                 and torch.equal(erased.negative_prompt_embeds, origin.negative_prompt_embeds)
             )
-        return round(sum(same) / max(1, len(same)), 4)
+        return sum(same) / max(1, len(same))
 
 
 _studio: Studio | None = None
 """Of this process, in a pool of the suite."""
 
 
-def open_studio(model: str, directory: Path, clips: int, seed: int, training_seed: int) -> None:
+def open_studio(model: str, directory: Path, seed: int, training_seed: int) -> None:
     global _studio
     torch.set_num_threads(1)  # one process a core: products of this size gain little from a second thread
-    _studio = Studio(model, directory, clips=clips, seed=seed, training_seed=training_seed)
+    _studio = Studio(model, directory, seed=seed, training_seed=training_seed)
 
 
 def film(job: Job) -> list[Measured]:

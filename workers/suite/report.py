@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,26 +41,34 @@ class Point:
     kept: Ratio
 
 
+def same_clips(measured: Sequence[Measured]) -> list[Measured]:
+    """The first clips of each, as many as the one that has fewest: what is compared was filmed from the same noise."""
+    fewest = min((len(one.shares) for one in measured), default=0)
+    return [one.first(fewest) for one in measured]
+
+
 def points(measured: Iterable[Measured]) -> list[Point]:
     """Of every variant and factor that was filmed for every concept, in the order of the measurements."""
-    shares: dict[tuple[str, float], dict[str, dict[str, Shares]]] = defaultdict(lambda: defaultdict(dict))
+    found: dict[tuple[str, float], dict[str, dict[str, Measured]]] = defaultdict(lambda: defaultdict(dict))
     for one in measured:
-        shares[one.variant, one.factor][one.cell][one.concept] = np.array(one.shares, np.float64)  # None becomes nan
-    origin = shares.pop((ORIGIN, 0.0), {})
+        found[one.variant, one.factor][one.cell][one.concept] = one
+    origin = found.pop((ORIGIN, 0.0), {})
     concepts = set(origin.get("plain", {}))
-    found = []
-    for (variant, factor), cells in shares.items():
-        if all(set(cells[cell]) == set(origin.get(cell, {})) == concepts for cell in CELLS):
-            erased, synonym, kept = (_ratio(cells[cell], origin[cell]) for cell in CELLS)
-            found.append(Point(variant, factor, erased, synonym, kept))
-    return found
+    return [
+        Point(variant, factor, *(ratio(cells[cell], origin[cell]) for cell in CELLS))
+        for (variant, factor), cells in found.items()
+        if all(set(cells[cell]) == set(origin.get(cell, {})) == concepts for cell in CELLS)
+    ]
 
 
-def _ratio(shares: dict[str, Shares], origin: dict[str, Shares]) -> Ratio:
-    """Clips are drawn anew within each concept, the same ones on both sides."""
-    concepts = sorted(shares)
-    above, below = (np.stack([side[concept] for concept in concepts]) for side in (shares, origin))
-    drawn = np.random.default_rng(0).integers(0, above.shape[1], (RESAMPLES, *above.shape))
+def ratio(measured: Mapping[str, Measured], origin: Mapping[str, Measured]) -> Ratio:
+    """By concept. Over the clips that all have; those of an interval are drawn anew within a concept, the same on both sides."""
+    concepts = sorted(measured)
+    clips = min(len(side[concept].shares) for side in (measured, origin) for concept in concepts)
+    above, below = (  # None becomes nan
+        np.array([side[concept].shares[:clips] for concept in concepts], np.float64) for side in (measured, origin)
+    )
+    drawn = np.random.default_rng(0).integers(0, clips, (RESAMPLES, *above.shape))
     rows = np.arange(len(concepts))[:, None]
     low, high = np.quantile(relative(above[rows, drawn], below[rows, drawn], axis=(1, 2)), (0.025, 0.975))
     return Ratio(round(float(relative(above, below)), 4), round(float(low), 4), round(float(high), 4))
@@ -98,7 +106,8 @@ def as_json(suite: dict[str, object], measured: Sequence[Measured]) -> dict[str,
     for one in measured:
         if one.cell in SPELLINGS and one.variant != ORIGIN:
             spellings[one.variant][one.cell][one.concept] = round(one.rate, 4)
-    return {"suite": suite, "origin": origin, "points": rows, "spellings": spellings}
+    clips = max((len(one.shares) for one in measured), default=0)
+    return {"suite": suite, "clips": clips, "origin": origin, "points": rows, "spellings": spellings}
 
 
 def markdown(suite: dict[str, object], measured: Sequence[Measured]) -> str:
@@ -115,10 +124,12 @@ def markdown(suite: dict[str, object], measured: Sequence[Measured]) -> str:
         )
         rows.append([variant, *cells, trade])
     means = {cell: np.mean([one.rate for one in measured if one.variant == ORIGIN and one.cell == cell]) for cell in CELLS}
-    head = ", ".join(f"{name} {value}" for name, value in suite.items())
+    clips = max((len(one.shares) for one in measured), default=0)
+    head = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in suite.items())
     origin = ", ".join(f"{cell} {mean:.1%}" for cell, mean in means.items())
     return (
-        f"{head}\n\nOrigin: {origin}. Everything below is relative to it, with 95 % bootstrap intervals over clips.\n\n"
+        f"{head}; {clips} clips of each concept in a cell\n\n"
+        f"Origin: {origin}. Everything below is relative to it, with 95 % bootstrap intervals over clips.\n\n"
         + table(("method", "erased", "synonyms", "kept", "at best: strength ×, erased, synonyms, kept"), rows)
     )
 

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 
 from erasers.evaluate.pictures import draw_searches
-from workers.suite import pictures, searches
+from workers.suite import bars, pictures, searches
 from workers.suite.cells import ORIGIN, read
-from workers.suite.report import as_json, markdown, points
+from workers.suite.report import as_json, markdown, points, same_clips
 from workers.suite.tables import tables
 from workers.suite.variants import DEFAULT, VARIANTS
 
@@ -26,10 +26,14 @@ def write(directory: Path, *, page: Path, beside: Path) -> None:
     suite, measured = read(directory)
     order = [ORIGIN, *VARIANTS]
     measured.sort(key=lambda one: (order.index(one.variant), one.factor))  # as they are listed, not as they were done
-    compared = [one for one in measured if one.variant in (ORIGIN, *DEFAULT)]
+    comparable = same_clips(measured)
+    compared = [one for one in comparable if one.variant in (ORIGIN, *DEFAULT)]
+    curve = points(compared)
     beside.mkdir(parents=True, exist_ok=True)
-    (beside / "report.json").write_text(json.dumps(as_json(suite, measured), indent=1) + "\n", encoding="utf-8")
-    pictures.trade_off(points(compared), beside / "curve.png")
+    (beside / "report.json").write_text(
+        json.dumps(as_json(suite, comparable) | {"bars": bars.as_json(measured)}, indent=1) + "\n", encoding="utf-8"
+    )
+    pictures.trade_off(curve, beside / "curve.png")
     found = list(searches.read(directory))
     draw_searches([one for one in found if one.variant == "clear"], beside / "search.png")
     where = beside.relative_to(page.parent)
@@ -40,12 +44,13 @@ def write(directory: Path, *, page: Path, beside: Path) -> None:
         "",
         markdown(suite, compared),
         "",
+        bars.markdown(measured, curve),
         f"![What is kept over what is left, every method over strength]({where / 'curve.png'})",
         "",
         "Tables under the paper's numbers. Left: the share of frames that still show the concept. Kept: the share of frames that",
         "show what other prompts ask for, relative to the origin's.",
         "",
-        tables(measured, found),
+        tables(comparable, found),
         "",
         f"![The search of CLEAR: the course of p, probe errors and L_con by block]({where / 'search.png'})",
         "",

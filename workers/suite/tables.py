@@ -87,7 +87,8 @@ class Rates:
     def unchanged(self, variant: str, concepts: Sequence[str]) -> float | None:
         """The share of prompts without the concept whose embeddings are the origin's, bit for bit."""
         found = [self._cells.get((concept, variant, 1.0, "others")) for concept in concepts]
-        return float(np.mean([one.unchanged for one in found if one])) if found and all(found) else None
+        shares = [one.unchanged for one in found if one and one.unchanged is not None]
+        return float(np.mean(shares)) if shares and len(shares) == len(found) else None
 
 
 def _concepts(title: str, found: Rates, concepts: Sequence[str]) -> str:
