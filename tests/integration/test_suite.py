@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from workers.detectors import CELLS, SPELLINGS
 
-def suite(directory: Path) -> None:
-    chosen = ["--concepts", "parachute", "--variants", "project", "negprompt", "project-stack-2"]
-    run("workers.suite", "--out", str(directory), *chosen, "--clips", "4")
+VARIANTS = ("project", "negprompt", "project-stack-2")
+
+
+def suite(directory: Path, *options: str) -> None:
+    run("workers.suite", "--out", str(directory), "--concepts", "parachute", *options)
 
 
 def run(module: str, *arguments: str) -> None:
@@ -18,7 +21,7 @@ def run(module: str, *arguments: str) -> None:
 
 
 def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
-    suite(tmp_path)
+    suite(tmp_path, "--clips", "2", "--variants", *VARIANTS)
     report = json.loads((tmp_path / "report.json").read_text())
     by_variant = {(point["variant"], point["factor"]): point for point in report["points"]}
     assert report["origin"]["plain"]["parachute"] > 0.5
@@ -32,13 +35,20 @@ def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
     assert (tmp_path / "curve.png").stat().st_size > 1000
     assert (tmp_path / "search.png").stat().st_size > 1000
     both = [json.loads(line) for line in (tmp_path / "cells.jsonl").read_text().splitlines()[1:] if "project-stack-2" in line]
-    assert all(sum(row["shares"]) / 4 < 0.5 for row in both if row["cell"] == "plain"), "both go"
+    assert all(sum(row["shares"]) / 2 < 0.5 for row in both if row["cell"] == "plain"), "both go"
     run("workers.suite.results", "--suite", str(tmp_path), "--out", str(tmp_path / "out"))
     page = (tmp_path / "out" / "RESULTS.md").read_text()
     assert "## Tables 15 and 19" not in page, "CLEAR was not filmed"
     assert "| negprompt |" in page
     assert "](results/curve.png)" in page
     assert (tmp_path / "out" / "results" / "curve.png").stat().st_size > 1000
-    cells = (tmp_path / "cells.jsonl").read_bytes()
-    suite(tmp_path)
-    assert (tmp_path / "cells.jsonl").read_bytes() == cells, "nothing was filmed twice"
+    cells = (tmp_path / "cells.jsonl").read_text()
+    suite(tmp_path, "--clips", "2", "--own-strength", "--variants", *VARIANTS)
+    assert (tmp_path / "cells.jsonl").read_text() == cells, "nothing was filmed twice"
+    suite(tmp_path, "--clips", "3", "--own-strength", "--variants", "negprompt")
+    after = (tmp_path / "cells.jsonl").read_text()
+    assert after.startswith(cells)
+    more = {(row["variant"], row["cell"]): row["shares"] for row in map(json.loads, after.removeprefix(cells).splitlines())}
+    assert set(more) == {(variant, cell) for variant in ("origin", "negprompt") for cell in (*CELLS, *SPELLINGS)}
+    before = [row for row in map(json.loads, cells.splitlines()[1:]) if row["variant"] in ("origin", "negprompt")]
+    assert all(more[row["variant"], row["cell"]][:2] == row["shares"] and len(row["shares"]) == 2 for row in before)
