@@ -13,7 +13,7 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.logs import request_id
+from service.logs import begin_request
 from service.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Access:
             return
         sent = Headers(scope=scope).get(HEADER, "")
         own = sent if _FORM.fullmatch(sent) else uuid.uuid4().hex
-        request_id.set(own)  # the server runs each request in a context of its own
+        begin_request(own)
         began = time.perf_counter()
         status, seconds = 0, 0.0
 

@@ -27,7 +27,7 @@ from service.flight import Flight
 from service.gate import Thresholds
 from service.gateway import Gateway
 from service.gauges import Gauges
-from service.logs import log_as_json
+from service.logs import log_to_stderr
 from service.loops import HintListener, Loop, Sweeper, running
 from service.metrics import Metrics
 from service.query import check_query
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        log_as_json(settings.log_level)
+        log_to_stderr(settings.log_level, settings.log_format)
         redis_url = settings.redis_url.get_secret_value()
         with closing(open_redis(redis_url)) as redis:
             async with aclosing(open_async_redis(redis_url)) as async_redis:

@@ -94,7 +94,7 @@ async def _store_error(request: Request, error: Exception) -> JSONResponse:
 async def _defect(request: Request, defect: Exception) -> JSONResponse:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=defect)
     error = ServiceError("internal_error", "a defect of the service; its log has the trace under this `x-request-id`")
-    return error_response(error, {"x-request-id": request_id.get() or ""})  # Starlette answers this one outside of every layer
+    return error_response(error, {"x-request-id": request_id()})  # Starlette answers this one outside of every layer
 
 
 def _param(location: Sequence[Any]) -> str | None:

@@ -1,24 +1,27 @@
-"""Log lines: one JSON object a line, with the request that it belongs to and the job that it tells of.
-
-Words of requests are in no line: no prompt, no query, no body, no key.
-"""
+"""The gateway's log lines: with the request that they belong to and the job that they tell of."""
 
 from __future__ import annotations
 
-import json
 import logging
-from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from workers import log_lines
+from workers.log_lines import LogFormat, LogLevel
 
 if TYPE_CHECKING:
     from service.store.models import Job
 
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Of the request that is being answered; threads that a request starts see it, the gateway's own loops do not."""
-
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _OF_UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
+
+
+def begin_request(request_id: str) -> None:
+    """The server runs each request in a context of its own; threads that it starts see it, the gateway's own loops do not."""
+    log_lines.context.set({"request_id": request_id})
+
+
+def request_id() -> str:
+    """Of the request that is being answered."""
+    return str(log_lines.context.get().get("request_id", ""))
 
 
 def about(job: Job) -> dict[str, Any]:
@@ -26,30 +29,14 @@ def about(job: Job) -> dict[str, Any]:
     return {"job": job.id, "attempt": job.attempt, "kind": job.kind}
 
 
-class JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if (current := request_id.get()) is not None:
-            line["request_id"] = current
-        line.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
-
-
-def log_as_json(level: str) -> None:
-    """Of this process, to stderr. Nothing, where the host has set logging up. The server's own lines come in the same form, but
-    for those of single requests, which `service.access` writes."""
+def log_to_stderr(level: LogLevel, log_format: LogFormat) -> None:
+    """Of this process. Nothing, where the host has set logging up. The server's own lines come in the same form, but for those
+    of single requests, which `service.access` writes."""
     logging.getLogger("service").setLevel(level)
     if logging.getLogger().handlers:
         return
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(log_lines.formatter(log_format))
     logging.getLogger().addHandler(handler)
     for name in _OF_UVICORN:
         logger = logging.getLogger(name)

@@ -7,7 +7,6 @@ Addresses default into the data directory, so that an embedded installation need
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,8 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from workers.contract import MAX_INTERACTIONS
-
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+from workers.log_lines import LogFormat, LogLevel
 
 
 class Settings(BaseSettings):
@@ -32,6 +30,7 @@ class Settings(BaseSettings):
     artifacts_url: str = Field(default="", description="Artifact store; default the directory <data-dir>/artifacts.")
     model: str = Field(default="miniature", min_length=1, description="The model of requests that name none.")
     log_level: LogLevel = "INFO"
+    log_format: LogFormat = Field(default="json", description="Of log lines: json, or text for a terminal.")
 
     generate_timeout_seconds: int = Field(default=1800, ge=1, description="A generation that runs longer is stopped.")
     train_timeout_seconds: int = Field(default=6 * 3600, ge=1, description="A training that runs longer is stopped.")

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from workers import log_lines
 from workers.contract import WorkerKind
 from workers.errors import Cancelled
 from workers.events import EventName, Events
@@ -100,8 +101,9 @@ class Attempt:
         return self._clock() - self._moved_at > self._stage_timeout_seconds
 
     def beat(self) -> None:
-        if self.stalled():
-            logger.error("job %s made no step in %s for %.0f s", self.job_id, self._stage, self._stage_timeout_seconds)
-            self.lease.abandon(f"no step in stage {self._stage!r} for {self._stage_timeout_seconds:.0f} s")
-        else:
-            self.lease.renew()
+        with log_lines.about(job=self.job_id, attempt=self.number, kind=self.kind):
+            if self.stalled():
+                logger.error("no step in stage %r for %.0f s", self._stage, self._stage_timeout_seconds)
+                self.lease.abandon(f"no step in stage {self._stage!r} for {self._stage_timeout_seconds:.0f} s")
+            else:
+                self.lease.renew()

@@ -318,6 +318,12 @@ def rq_job_id(job_id: str, attempt: int) -> str:
     return f"{job_id}-{attempt}"
 
 
+def attempt_of(rq_job: str) -> tuple[str, int]:
+    """Which one that is: the inverse of `rq_job_id`. Raises `ValueError`."""
+    job_id, _, attempt = rq_job.rpartition("-")
+    return job_id, int(attempt)
+
+
 def lease_key(job_id: str) -> str:
     """Redis string, JSON `{"attempt", "worker"}`, expiring; its holder is the worker that runs the job now."""
     return f"clearway:lease:{job_id}"

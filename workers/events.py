@@ -47,7 +47,7 @@ class Events:
             pipeline.execute()
         except RedisError as error:
             self._silent_until = self._clock() + _SILENCE_SECONDS
-            logger.warning("job %s: event %r was lost: %s", self._job_id, event, error)
+            logger.warning("event %r was lost: %s", event, error)
 
 
 def hint_settled(redis: Redis, *, kind: WorkerKind, job_id: str, attempt: int) -> None:
@@ -56,4 +56,4 @@ def hint_settled(redis: Redis, *, kind: WorkerKind, job_id: str, attempt: int) -
         fields: dict[str, str | int] = {"kind": kind, "id": job_id, "attempt": attempt}
         redis.xadd(SETTLED_STREAM, fields, maxlen=MAX_HINTS, approximate=True)  # type: ignore[arg-type]
     except RedisError as error:
-        logger.warning("job %s: the hint that it settled was lost: %s", job_id, error)
+        logger.warning("the hint that the job settled was lost: %s", error)

@@ -101,7 +101,7 @@ class Lease:
             except RedisError as error:
                 if self._tried_at >= give_up_at:
                     raise
-                logger.warning("job %s: the lease cannot be taken now: %s", self.job_id, error)
+                logger.warning("the lease cannot be taken now: %s", error)
                 time.sleep(_PAUSE_SECONDS)
 
     def renew(self) -> None:
@@ -115,7 +115,7 @@ class Lease:
                 arguments: list[str | int] = [self._value, self.attempt, self._milliseconds, int(not paused)]
                 kept = bool(self._renew(keys=self._keys, args=arguments))
             except RedisError as error:
-                logger.warning("job %s: the lease cannot be renewed now: %s", self.job_id, error)
+                logger.warning("the lease cannot be renewed now: %s", error)
                 kept = not paused
             if not kept:
                 taken = "another worker took it, or the gateway gave it up"
@@ -142,4 +142,4 @@ class Lease:
         try:
             self._release(keys=[self._key], args=[self._value])
         except RedisError as error:
-            logger.warning("job %s: the lease is left to expire: %s", self.job_id, error)
+            logger.warning("the lease is left to expire: %s", error)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from types import TracebackType
 
 import diffusers
 import transformers
 
-from workers import connection
+from workers import connection, log_lines
 from workers.artifacts import open_store
 from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, WorkerKind, model_id, model_key
 from workers.eraser_cache import EraserCache
@@ -72,10 +73,19 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
 
 
 def _log_to_stderr(settings: WorkerSettings) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
+    """All of it: RQ's lines, those of model libraries, warnings, and what ends the process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(log_lines.formatter(settings.log_format))
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    logging.captureWarnings(True)
+    sys.excepthook = _tell_defect
     if settings.log_level != "DEBUG":
         logging.getLogger("rq.worker").setLevel(logging.WARNING)  # it calls every job that returned OK, failed ones too
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
+        library.disable_default_handler()
+        library.enable_propagation()
+
+
+def _tell_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logger.critical("this ends the process", exc_info=(kind, error, trace))

@@ -17,6 +17,8 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.worker import SimpleWorker
 
+from workers import log_lines
+from workers.contract import attempt_of
 from workers.resident import Resident
 from workers.ticker import ticking
 
@@ -57,7 +59,8 @@ class ResidentWorker(SimpleWorker):
         return 0 if self._shutdown_requested_date is not None else UNFIT_EXIT_CODE
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        super().execute_job(job, queue)
+        with log_lines.about(**_named(job), kind=self._resident.kind):
+            super().execute_job(job, queue)
         if self._resident.must_exit:
             self._stop_requested = True
 
@@ -77,3 +80,11 @@ class ResidentWorker(SimpleWorker):
             self.maintain_heartbeats(job, execution)
         except RedisError as error:
             logger.warning("RQ's own heartbeat was missed: %s", error)
+
+
+def _named(job: Job) -> dict[str, str | int]:
+    try:
+        job_id, attempt = attempt_of(job.id)
+    except ValueError:  # nothing of ours, and it fails
+        return {"job": job.id}
+    return {"job": job_id, "attempt": attempt}

@@ -12,10 +12,10 @@ from pydantic import Field, JsonValue, SecretStr, field_validator, model_validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from erasers.detectors import parse
+from workers.log_lines import LogFormat, LogLevel
 
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 class WorkerSettings(BaseSettings):
@@ -27,6 +27,7 @@ class WorkerSettings(BaseSettings):
     )
     artifacts_url: str = Field(default="", description="Artifact store; default the directory <data-dir>/artifacts.")
     log_level: LogLevel = "INFO"
+    log_format: LogFormat = Field(default="json", description="Of log lines: json, or text for a terminal.")
 
     model: str = Field(
         default="miniature",

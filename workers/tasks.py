@@ -29,7 +29,7 @@ Task = TypeVar("Task", bound=Record)
 class _Ticket(BaseModel):
     """The part of a payload that is needed to say that the rest cannot be understood."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)  # RQ logs the error
     id: Identifier
     attempt: int
 
@@ -50,14 +50,14 @@ def _run(
     try:
         with here.attempt(ticket.id, ticket.attempt) as attempt:
             if records.settled():
-                logger.warning("job %s attempt %d was delivered again after it had settled", ticket.id, ticket.attempt)
+                logger.warning("delivered again after it had settled")
                 return
             attempt.emit("started", {"attempt": attempt.number, "worker": here.name})
             try:
                 success = work(here, _parse(payload, schema), attempt)
                 attempt.lease.verify()
                 records.succeed(success)
-                logger.info("job %s attempt %d: succeeded %s", ticket.id, ticket.attempt, attempt.stage_seconds)
+                logger.info("succeeded", extra={"stage_seconds": dict(attempt.stage_seconds)})
                 attempt.emit("finished", {"seconds": dict(attempt.stage_seconds)})
             except LeaseLost:
                 raise
@@ -69,7 +69,7 @@ def _run(
     except LeaseLost as lost:
         logger.error("nothing published: %s", lost)
     except (ArtifactError, OSError) as away:
-        logger.error("job %s attempt %d ends without a record, the store does not answer: %s", ticket.id, ticket.attempt, away)
+        logger.error("it ends without a record, the store does not answer: %s", away)
 
 
 def _parse(payload: dict[str, Any], schema: type[Task]) -> Task:
@@ -83,11 +83,11 @@ def _parse(payload: dict[str, Any], schema: type[Task]) -> Task:
 
 def _fail(here: Resident, attempt: Attempt, records: Records, error: Exception) -> None:
     if records.settled():  # interrupted after the receipt, which counts
-        logger.exception("job %s attempt %d had succeeded before this", attempt.job_id, attempt.number, exc_info=error)
+        logger.exception("it had succeeded before this", exc_info=error)
         return
     failure = failures.translate(error)
     traceback = error if failure.code == "internal_error" else None
-    logger.warning("job %s attempt %d: %s", attempt.job_id, attempt.number, failure.code, exc_info=traceback)
+    logger.warning("failed", extra={"code": failure.code}, exc_info=traceback)
     failures.recover(here, failure)
     attempt.lease.verify()
     records.fail(

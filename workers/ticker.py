@@ -6,13 +6,15 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def ticking(name: str, call: Callable[[], None], *, every_seconds: float) -> Iterator[None]:
-    """While the block runs, `call` every so often. An exception in it is logged, and the next call comes all the same."""
+    """While the block runs, `call` every so often. An exception in it is logged, and the next call comes all the same. What it
+    logs is about what its starter's lines are about."""
     stopped = threading.Event()
 
     def loop() -> None:
@@ -22,7 +24,7 @@ def ticking(name: str, call: Callable[[], None], *, every_seconds: float) -> Ite
             except Exception:
                 logger.exception("%s: a tick failed", name)
 
-    thread = threading.Thread(target=loop, name=name, daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(loop,), name=name, daemon=True)
     thread.start()
     try:
         yield

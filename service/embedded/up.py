@@ -106,6 +106,7 @@ def _specs(options: UpOptions, data_dir: DataDir, port: int, valkey_socket: Path
 def _environment(options: UpOptions, data_dir: DataDir, valkey_socket: Path) -> dict[str, str]:
     environment = {
         "OMP_WAIT_POLICY": "PASSIVE",  # worker and trainer share processors: threads that spin while they wait slow the other
+        "CLEARWAY_LOG_FORMAT": "text",  # who runs this reads logs with their own eyes, and sees the last lines of what ends
         **os.environ,
         "CLEARWAY_DATA_DIR": str(data_dir.path),
         "CLEARWAY_REDIS_URL": f"unix://{valkey_socket}",

@@ -80,13 +80,14 @@ def test_a_service_runs_a_command_of_ours_with_every_setting_of_its_own_and_no_o
 
 
 def test_a_setting_in_the_file_reaches_the_parts_that_know_it_and_no_other(tmp_path: Path) -> None:
-    services = resolved(
-        tmp_path, "cpu", "CLEARWAY_KEY_MAX_QUEUED=5\nCLEARWAY_STAGE_TIMEOUT_SECONDS=60\nCLEARWAY_LOG_LEVEL=DEBUG\n"
-    )
+    ours = "CLEARWAY_KEY_MAX_QUEUED=5\nCLEARWAY_STAGE_TIMEOUT_SECONDS=60\n"
+    shared = "CLEARWAY_LOG_LEVEL=DEBUG\nCLEARWAY_LOG_FORMAT=text\n"
+    services = resolved(tmp_path, "cpu", ours + shared)
     gateway, worker = services["gateway"]["environment"], services["worker"]["environment"]
     assert gateway["CLEARWAY_KEY_MAX_QUEUED"] == "5"
     assert worker["CLEARWAY_STAGE_TIMEOUT_SECONDS"] == "60"
     assert gateway["CLEARWAY_LOG_LEVEL"] == worker["CLEARWAY_LOG_LEVEL"] == "DEBUG"
+    assert gateway["CLEARWAY_LOG_FORMAT"] == worker["CLEARWAY_LOG_FORMAT"] == "text"
     assert gateway["CLEARWAY_GENERATE_WINDOW"] is None, "what nobody set is not passed on, so that its default holds"
     assert "secret9" in gateway["CLEARWAY_DATABASE_URL"]
     assert "secret9" not in json.dumps(services["worker"]), "workers hold no database password"

@@ -7,17 +7,19 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
+from contextvars import copy_context
 from typing import Any
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from service.logs import JsonLines, request_id
+from service.logs import begin_request
 from service.settings import Settings
 from tests.service.calls import generate, settled, wait_until
 from tests.service.hand import Hand, gateway_of
 from tests.service.test_server import gateway_process
+from workers.log_lines import JsonLines, context, formatter
 
 Lines = list[dict[str, Any]]
 
@@ -97,14 +99,22 @@ def test_a_line_is_a_line_whatever_is_in_it() -> None:
     try:
         raise ValueError("a\nb")
     except ValueError:
-        record = logging.LogRecord("a", logging.ERROR, "", 0, "%s\n\u2028 \ud800", ("é",), sys.exc_info())
+        record = logging.LogRecord("service", logging.ERROR, "", 0, "%s\n\u2028 \ud800", ("é",), sys.exc_info())
     record.odd = object()
-    token = request_id.set("mine")
-    line = JsonLines().format(record)
-    request_id.reset(token)
+    line = copy_context().run(lambda: (begin_request("mine"), formatter("json").format(record))[1])
+    assert not context.get()
     assert len(line.splitlines()) == 1
     line.encode("ascii")
     assert json.loads(line)["request_id"] == "mine"
+
+
+def test_lines_for_a_terminal_are_text(settings: Settings) -> None:
+    with gateway_process(settings.model_copy(update={"log_format": "text"})) as (url, server):
+        made = httpx.get(f"{url}/models").headers["x-request-id"]
+        server.terminate()
+        assert server.stderr is not None
+        text = server.stderr.read()
+    assert f" INFO service.access: request [request_id={made} method=GET route=/models status=401 " in text
 
 
 def test_a_gateways_lines_are_all_json(settings: Settings) -> None:

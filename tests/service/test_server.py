@@ -38,6 +38,7 @@ def gateway_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[
         "CLEARWAY_DATA_DIR": str(settings.data_dir),
         "CLEARWAY_REDIS_URL": settings.redis_url.get_secret_value(),
         "CLEARWAY_MODEL": "toy",
+        "CLEARWAY_LOG_FORMAT": settings.log_format,
     }
     command = [sys.executable, "-m", "uvicorn", "service.app:create_app", "--factory", "--port", url.rpartition(":")[2]]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:

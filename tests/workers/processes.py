@@ -33,6 +33,7 @@ from workers.contract import (
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 2.5
+QUEUES = {"generate": (GENERATE_QUEUE, GENERATE_FUNCTION), "train": (TRAIN_QUEUE, TRAIN_FUNCTION)}
 MODULES = {"generate": "workers.gpu_worker", "train": "workers.trainer"}
 
 
@@ -80,19 +81,13 @@ class Site:
         self.until(lambda: [worker["state"] for worker in self.workers()] == ["idle"] * count, within_seconds=120)
 
     def submit(self, task: GenerationTask | TrainingTask) -> None:
-        name, function = (
-            (GENERATE_QUEUE, GENERATE_FUNCTION) if isinstance(task, GenerationTask) else (TRAIN_QUEUE, TRAIN_FUNCTION)
-        )
+        kind = "generate" if isinstance(task, GenerationTask) else "train"
+        self.enqueue(task.model_dump(mode="json"), rq_job=rq_job_id(task.id, task.attempt), kind=kind)
+
+    def enqueue(self, payload: dict[str, Any], *, rq_job: str, kind: str = "generate") -> None:
+        name, function = QUEUES[kind]
         queue = Queue(name, connection=self.redis, serializer="json")
-        queue.enqueue(
-            function,
-            task.model_dump(mode="json"),
-            job_id=rq_job_id(task.id, task.attempt),
-            unique=True,
-            job_timeout=120,
-            result_ttl=60,
-            failure_ttl=60,
-        )
+        queue.enqueue(function, payload, job_id=rq_job, unique=True, job_timeout=120, result_ttl=60, failure_ttl=60)
 
     def stop_job(self, task: GenerationTask | TrainingTask) -> None:
         send_stop_job_command(self.redis, rq_job_id(task.id, task.attempt), serializer="json")

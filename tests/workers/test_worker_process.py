@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -75,6 +76,10 @@ def test_serve_cancel_and_stop(
         assert max(here.steps("gen_cancelled")) < STEPS
         assert not here.store.exists(video_key("gen_cancelled", 1))
 
+        unclear = {"prompt": task_for(wan).prompt, "attempt": 1}
+        here.enqueue({**unclear, "id": "gen_unclear"}, rq_job="gen_unclear-1")
+        here.enqueue(unclear, rq_job="foreign")
+        here.until(lambda: here.store.exists(failure_key("generate", "gen_unclear", 1)))
         here.submit(long_task(wan, "gen_last"))
         here.submit(long_task(wan, "gen_left"))
         here.until(lambda: here.steps("gen_last"))
@@ -83,7 +88,19 @@ def test_serve_cancel_and_stop(
         assert receipt_of(here, "gen_last"), "the running job was not finished"
         assert redis.llen(f"rq:queue:{GENERATE_QUEUE}") == 1, "the next job was started, or lost"
         assert here.workers() == []
-        assert "gen_cancelled" in here.logs()
+        lines = [json.loads(line) for line in here.logs().splitlines()]
+        told = [(line["job"], line["message"]) for line in lines if line.get("attempt") == 1 and line.get("kind") == "generate"]
+        assert told == [
+            ("gen_first", "succeeded"),
+            ("gen_cancelled", "failed"),
+            ("gen_unclear", "failed"),
+            ("gen_last", "succeeded"),
+        ]
+        (unclear,) = [line for line in lines if line.get("job") == "gen_unclear"]
+        assert "InvalidTask" in unclear["trace"]
+        (foreign,) = [line for line in lines if line["logger"] == "rq.worker"]
+        assert foreign["job"] == "foreign"
+        assert "ValidationError" in foreign["message"]
         assert task_for(wan).prompt not in here.logs(), "prompts must stay out of the log"
 
 

@@ -1,0 +1,80 @@
+"""A line is one line, in either form, and tells what it is about and nothing that a client wrote."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from workers import log_lines
+from workers.log_lines import LogFormat, formatter
+from workers.ticker import ticking
+
+
+def record(logger: str = "workers.tasks", **extra: Any) -> logging.LogRecord:
+    return logging.getLogger(logger).makeRecord(logger, logging.WARNING, "", 0, "lost %s", ("it",), None, extra=extra)
+
+
+def told(**extra: Any) -> dict[str, Any]:
+    line: dict[str, Any] = json.loads(formatter("json").format(record(**extra)))
+    return line
+
+
+def test_a_line_tells_what_its_thread_is_about() -> None:
+    with log_lines.about(job="gen_1", attempt=1):
+        with log_lines.about(attempt=2, kind="generate"):
+            line = told(code="timeout")
+        assert told()["attempt"] == 1
+    assert {"level": "WARNING", "logger": "workers.tasks", "message": "lost it"}.items() <= line.items()
+    assert {"job": "gen_1", "attempt": 2, "kind": "generate", "code": "timeout"}.items() <= line.items()
+    assert told().keys() == {"at", "level", "logger", "message"}
+
+
+def test_what_ticks_for_a_job_is_about_the_job() -> None:
+    lines: list[dict[str, Any]] = []
+    ticked = threading.Event()
+
+    def tick() -> None:
+        lines.append(told())
+        ticked.set()
+
+    with log_lines.about(job="gen_1"), ticking("a", tick, every_seconds=0.001):
+        assert ticked.wait(10)
+    assert lines[0]["job"] == "gen_1"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_what_libraries_add_is_left_out(form: LogFormat) -> None:
+    """RQ adds the payload of a job that failed."""
+    with log_lines.about(job="gen_1"):
+        line = formatter(form).format(record("rq.worker", arguments=[{"prompt": "private words"}]))
+    assert "private" not in line
+    assert "gen_1" in line
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_line_is_a_line_whatever_is_in_its_fields(form: LogFormat) -> None:
+    line = formatter(form).format(record(job="a\nb\u2028c", odd=object(), words="two words"))
+    assert len(line.splitlines()) == 1
+
+
+def test_text_is_for_eyes() -> None:
+    line = formatter("text").format(record(job="gen_1", attempt=1, stage_seconds={"encode": 0.5}))
+    assert line.endswith(' WARNING workers.tasks: lost it [job=gen_1 attempt=1 stage_seconds={"encode": 0.5}]')
+    assert formatter("text").format(record()).endswith("lost it")
+
+
+def test_an_exception_is_a_field() -> None:
+    failed = record()
+    try:
+        raise ValueError("a\nb")
+    except ValueError:
+        failed.exc_info = sys.exc_info()
+    line = formatter("json").format(failed)
+    assert len(line.splitlines()) == 1
+    assert "ValueError" in json.loads(line)["trace"]
+    assert "ValueError" in formatter("text").format(failed)
