@@ -1,4 +1,8 @@
-"""What SQL and Redis say now, asked when Prometheus asks. It is the same on every gateway: take the maximum, not the sum."""
+"""What SQL and Redis say now, asked when Prometheus asks. It is the same on every gateway: take the maximum, not the sum.
+
+SQL is asked three questions, which one index answers: a count of what is queued, of which there is never more than
+`CLEARWAY_MAX_QUEUED`, and of what runs; and the first queued job of each kind.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +50,7 @@ class Gauges(Collector):
     def _jobs(self) -> Iterator[Metric]:
         with self._database.read() as session:
             counts = jobs.count_unfinished(session)
-            oldest = jobs.oldest_queued(session)
+            oldest = {kind: jobs.oldest_queued(session, kind) for kind in WORKER_KINDS}
         by_status = GaugeMetricFamily("clearway_jobs", "Unfinished jobs by state.", labels=("kind", "status"))
         for kind, status in product(WORKER_KINDS, UNFINISHED):
             by_status.add_metric((kind, status), counts.get((kind, status), 0))
@@ -54,7 +58,7 @@ class Gauges(Collector):
         age = GaugeMetricFamily("clearway_oldest_queued_seconds", "Age of the oldest queued job; 0 for none.", labels=("kind",))
         now = datetime.now(UTC)
         for kind in WORKER_KINDS:
-            age.add_metric((kind,), max(0.0, (now - oldest.get(kind, now)).total_seconds()))
+            age.add_metric((kind,), max(0.0, (now - (oldest[kind] or now)).total_seconds()))
         yield age
 
     def _workers(self) -> Metric:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
+import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from service import metrics
 from service.access import UNMATCHED
 from service.app import create_app
 from service.metrics import OTHER, Metrics
 from service.settings import Settings
+from service.store import jobs, keys
 from service.store.database import Database
+from service.store.models import Job
 from tests.service.calls import code, generate, settled, train, wait_until
 from tests.service.conftest import Valkey, serving
 from tests.service.hand import Hand, gateway_of
@@ -78,8 +83,6 @@ def test_the_life_of_jobs(client: TestClient, hand: Hand) -> None:
 def test_the_wait_in_line_is_measured(client: TestClient, hand: Hand) -> None:
     waited = generate(client)["id"]
     with gateway_of(client).database.write() as session:
-        from service.store import jobs
-
         job = jobs.get(session, waited)
         assert job is not None
         job.created_at = job.created_at.replace(year=job.created_at.year - 1)
@@ -88,6 +91,47 @@ def test_the_wait_in_line_is_measured(client: TestClient, hand: Hand) -> None:
     now = series(client)
     assert now['clearway_queue_wait_seconds_bucket{kind="generate",le="7200.0"}'] == 0
     assert now['clearway_queue_wait_seconds_count{kind="generate"}'] == 1
+
+
+@pytest.mark.both_databases
+def test_a_scrape_asks_the_same_of_one_job_and_of_many(client: TestClient) -> None:
+    database = gateway_of(client).database
+    said: list[tuple[int, str]] = []
+
+    def scrape() -> list[str]:
+        """The statements of this thread; the gateway has others."""
+        said.clear()
+        gateway_of(client).metrics.text()
+        return [sql for thread, sql in said if thread == threading.get_ident() and sql != "BEGIN"]
+
+    event.listen(database.engine, "before_cursor_execute", lambda _c, _cursor, sql, *_: said.append((threading.get_ident(), sql)))
+    first = generate(client)["id"]
+    once = scrape()
+    assert len(once) == 3
+    assert series(client)['clearway_jobs{kind="generate",status="queued"}'] == 1
+    with database.write() as session:
+        for number in range(499):
+            if (key_id := f"k{number % 5}") == f"k{number}":
+                keys.insert(session, key_id=key_id, name=key_id, role="user", secret_sha256=f"{number:064}")
+            jobs.insert(session, job_id=f"gen_z{number}", kind="generate", model="toy", key_id=key_id, plan={}, labels={})
+        session.get_one(Job, first).created_at -= timedelta(days=1)
+    assert scrape() == once
+    now = series(client)
+    assert now['clearway_jobs{kind="generate",status="queued"}'] == 500
+    assert now['clearway_oldest_queued_seconds{kind="generate"}'] == pytest.approx(24 * 3600, abs=60)
+
+
+@pytest.mark.both_databases
+def test_the_oldest_is_found_whether_it_waits_or_was_rung_for(client: TestClient) -> None:
+    database = gateway_of(client).database
+    made = [generate(client)["id"] for _ in range(6)]  # two of them do not fit into the window
+    for id_ in made:
+        with database.read() as session:
+            assert jobs.oldest_queued(session, "generate") == session.get_one(Job, id_).created_at
+            assert jobs.oldest_queued(session, "train") is None
+        assert client.delete(f"/generations/{id_}").is_success
+    with database.read() as session:
+        assert jobs.oldest_queued(session, "generate") is None
 
 
 def test_requests_by_template_not_by_path(client: TestClient) -> None:
@@ -145,8 +189,6 @@ def test_labels_are_bounded(monkeypatch: pytest.MonkeyPatch, client: TestClient,
     hand.finish(hand.take_generation())
     wait_until(lambda: settled(client, made))
     with gateway_of(client).database.read() as session:
-        from service.store import jobs
-
         job = jobs.get(session, made)
     assert job is not None
     small = Metrics()

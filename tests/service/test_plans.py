@@ -46,6 +46,8 @@ def database(database_url: str) -> Iterator[Database]:
         (partial(jobs.in_status, status="running"), "ix_jobs_status (status=?)"),
         (partial(jobs.count_before, job=job, most=9), "ix_jobs_status (status=? AND id<?)"),
         (partial(jobs.canceled_lately, within=timedelta(hours=1)), "ix_jobs_canceled (status=? AND finished_at>?)"),
+        (jobs.count_unfinished, "COVERING INDEX ix_jobs_status (status=? AND id>? AND id<?)"),
+        (partial(jobs.oldest_queued, kind="train"), "ix_jobs_status (status=? AND id>? AND id<?)"),
         (jobs.deleted, "ix_jobs_deleted (deleted_at>?)"),
     ],
 )
