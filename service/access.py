@@ -13,12 +13,12 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.headers import REQUEST_ID
 from service.logs import begin_request
 from service.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-HEADER = "x-request-id"
 UNMATCHED = "unmatched"
 """The route of requests that have none; their paths are anybody's invention, and no label."""
 
@@ -36,8 +36,8 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get(HEADER, "")
-        own = sent if _FORM.fullmatch(sent) else uuid.uuid4().hex
+        sent = Headers(scope=scope).getlist(REQUEST_ID)
+        own = sent[0] if len(sent) == 1 and _FORM.fullmatch(sent[0]) else uuid.uuid4().hex
         begin_request(own)
         began = time.perf_counter()
         status, seconds = 0, 0.0
@@ -46,7 +46,7 @@ class Access:
             nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status, seconds = message["status"], time.perf_counter() - began
-                MutableHeaders(scope=message)[HEADER] = own
+                MutableHeaders(scope=message)[REQUEST_ID] = own
             await send(message)
 
         try:

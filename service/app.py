@@ -27,6 +27,7 @@ from service.flight import Flight
 from service.gate import Thresholds
 from service.gateway import Gateway
 from service.gauges import Gauges
+from service.headers import SingleHeaders
 from service.logs import log_to_stderr
 from service.loops import HintListener, Loop, Sweeper, running
 from service.metrics import Metrics
@@ -77,10 +78,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=_DESCRIPTION,
         lifespan=lifespan,
         dependencies=[Depends(check_query), Depends(check_body)],
-        responses=handlers.responses("unknown_field"),
+        responses=handlers.responses(),
     )
     larger = {"/erasers": MAX_TRAINING_BODY_BYTES, "/erasers/import": settings.max_import_bytes}
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger=larger)
+    app.add_middleware(SingleHeaders)
     app.add_middleware(Access, metrics=metrics)  # added last, it sees every request first
     handlers.install(app)
     registry = (archives, erasers, aliases, gates)

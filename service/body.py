@@ -1,6 +1,6 @@
 """A JSON body says each thing once. Installed once, for every route that takes JSON.
 
-Python keeps the last of two members with one name, other readers the first: what a proxy looked at must be what acts here.
+Python keeps the last of two members with one name, other readers the first.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import Request
 
-from service.errors import RequestError
+from service.once import check_once
 
 
 async def check_body(request: Request) -> None:
@@ -32,9 +32,5 @@ def parse(body: bytes) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        param = next(name for name in names if names.count(name) > 1)[:80]
-        raise RequestError(
-            "invalid_request", f"{param!a}: it is in one object of the body more than once", param=ascii(param)[1:-1]
-        )
+        check_once((name for name, _ in pairs), "one object of the body")
     return found

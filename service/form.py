@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from service.body import parse
 from service.errors import RequestError
+from service.once import said_again
 
 _NUMBERS = frozenset({"seed", "num_inference_steps", "guidance_scale"})
 _LISTS = frozenset({"erase", "erase[]"})
@@ -84,7 +85,7 @@ def fields_of(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, Any]:
 
 def _put(target: dict[str, Any], key: str, value: object, name: str) -> None:
     if key in target:
-        raise RequestError("invalid_request", f"{name}: it is in the form more than once", param=name)
+        raise said_again(name, "the form")
     target[key] = value
 
 

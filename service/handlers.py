@@ -104,9 +104,10 @@ def _param(location: Sequence[Any]) -> str | None:
 
 
 def responses(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI descriptions of a route's errors, one entry a status. Any call may be sent what it does not know."""
+    """The OpenAPI descriptions of a route's errors, one entry a status. Any call may be sent what it does not know, and a header
+    twice."""
     described: dict[int | str, dict[str, Any]] = {}
-    for code in dict.fromkeys((*codes, "unknown_field")):
+    for code in dict.fromkeys((*codes, "repeated_header", "unknown_field")):
         entry = described.setdefault(CODES[code].status, {"model": ErrorBody, "description": ""})
         entry["description"] += f"`{code}`: {CODES[code].text}\n\n"
     return described

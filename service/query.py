@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import cast
 
 from fastapi import Request, params
@@ -10,6 +9,7 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 
 from service.errors import RequestError
+from service.once import check_once
 
 
 async def check_query(request: Request) -> None:
@@ -17,13 +17,13 @@ async def check_query(request: Request) -> None:
     if not request.query_params:
         return
     known = _parameters(cast(APIRoute, request.scope["route"]))
-    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
-        shown = name[:80]
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
         if name not in known:
+            shown = name[:80]
             there = f"there is: {', '.join(sorted(known))}" if known else "this call has none"
             raise RequestError("unknown_field", f"the query parameter {shown!r} is not known here; {there}", param=shown)
-        if times > 1:
-            raise RequestError("invalid_request", f"{shown}: it is in the query {times} times: send it once", param=shown)
+    check_once(names, "the query")
 
 
 def _parameters(route: APIRoute) -> frozenset[str]:

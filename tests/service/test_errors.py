@@ -96,6 +96,7 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("payload_too_large", None, lambda client: client.post("/erasers", json={"concept": "x" * MAX_TRAINING_BODY_BYTES})),
     ("payload_too_large", None, lambda client: client.post("/generate", content=iter([b"x" * 2**17] * 3))),
     ("payload_too_large", None, lambda client: client.post("/generate", content=b"", headers={"content-length": "9" * 99})),
+    ("repeated_header", "x-request-id", lambda client: client.get("/models", headers=[("x-request-id", "a")] * 2)),
     ("invalid_json", None, post_raw("{")),
     ("invalid_json", None, post_raw(b"\xff\xfe")),
     ("invalid_json", None, post_raw("[" * 100_000)),
