@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from erasers import methods
 from erasers.evaluate.pictures import draw_searches
 from erasers.options import from_mapping
 from workers.detectors import SPELLINGS
-from workers.suite import pictures
+from workers.suite import bars, pictures, sheet
 from workers.suite.cells import ORIGIN, Journal, Measured
 from workers.suite.film import company
-from workers.suite.report import Point, as_json, best_within, markdown, own, points
+from workers.suite.report import Point, as_json, best_within, markdown, own, points, same_clips
 from workers.suite.searches import Search
 from workers.suite.tables import Rates, tables
 from workers.suite.variants import DEFAULT, VARIANTS
@@ -206,3 +207,60 @@ def test_every_variant_is_a_recipe_of_its_method() -> None:
         assert 1.0 in variant.factors
     assert set(DEFAULT) <= set(VARIANTS)
     assert {VARIANTS[name].method for name in DEFAULT} == set(methods.METHODS)
+
+
+def test_a_sheet_has_a_row_a_method_and_a_column_a_clip(tmp_path: Path) -> None:
+    red, blue = (np.full((64, 64, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 0, 200)))
+    path = tmp_path / "sheets" / "church.png"
+    sheet.draw({"origin": {"plain": [red, red], "others": [red]}, "clear": {"plain": [blue, red], "others": [red]}}, path)
+    with Image.open(path) as picture:
+        assert picture.size == (sheet.NAME + 3 * (sheet.SIDE + sheet.GAP), sheet.HEAD + 2 * (sheet.SIDE + sheet.GAP))
+        middle = (sheet.NAME + sheet.SIDE // 2, sheet.HEAD + sheet.SIDE + sheet.GAP + sheet.SIDE // 2)
+        assert picture.getpixel(middle) == (0, 0, 200)
+
+
+BARS_MEASURED = [
+    *MEASURED[:3],
+    *(cell(ORIGIN, 0.0, spelling, *[0.5] * 4) for spelling in SPELLINGS),
+    *three("clear", 1.0, 0.008, 0.03, 0.96),
+    cell("clear", 1.0, "misspelt", *[0.2] * 4),
+    replace(cell("clear-gated", 1.0, "others", *[1.0] * 4), unchanged=1.0),
+    *three("shift", 1.0, 0.2, 0.5, 0.5),
+    *three("project", 1.0, 0.0, 0.0, 0.99),
+]
+
+
+def test_the_bars_say_what_is_met_and_by_how_much_the_rest_is_missed() -> None:
+    found = {one.bar.name: one for one in bars.reached(BARS_MEASURED)}
+    assert set(found) == {"erased", "others kept", "held-out synonyms", "misspelt"}, "what was not measured is not claimed"
+    assert {name: one.bar.met(one.ratio.value) for name, one in found.items()} == {
+        "erased": True,  # .01 of the origin
+        "others kept": False,  # .96
+        "held-out synonyms": False,  # .06 of the origin
+        "misspelt": False,  # .4
+    }
+    text = bars.markdown(BARS_MEASURED, points(BARS_MEASURED))
+    assert "| misspelt | clear | at most 10% | 40.0% (40.0% to 40.0%) | 1 × 4 | church, 40.0% | no, by 30.0 points |" in text
+    assert "| others' prompts unchanged, bit for bit | clear-gated | 100% | 100.0% | 4 prompts |  | yes |" in text
+    assert "| ahead of shift over its curve | clear | 1 points | 1 points |  |  | yes |" in text
+    assert "no: at 1: 0.0% left, 99.0% kept" in text, "project is ahead here, and that is said"
+    assert {row["name"]: row["met"] for row in bars.as_json(BARS_MEASURED)}["others kept"] is False
+
+
+def test_what_was_filmed_more_is_compared_on_the_clips_that_all_have() -> None:
+    more = cell("clear", 1.0, "plain", 0.0, 0.0, 0.0, 0.0, 1.0, 1.0)
+    assert [len(one.shares) for one in same_clips([*MEASURED, more])] == [4] * (len(MEASURED) + 1)
+    assert (more.first(4) + cell("clear", 1.0, "plain", 1.0, 1.0)).shares == more.shares
+
+
+def test_a_later_line_of_a_cell_takes_the_place_of_the_earlier(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SUITE)
+    journal.add(MEASURED[:2])
+    more = MEASURED[0] + cell(ORIGIN, 0.0, "plain", 0.1)
+    journal.add([more])
+    assert journal.measured == Journal(tmp_path, SUITE).measured == [more, MEASURED[1]]
+
+
+def test_what_is_unchanged_is_weighed_by_prompts() -> None:
+    few, many = cell("clear", 1.0, "others", 1.0), cell("clear", 1.0, "others", 1.0, 1.0, 1.0)
+    assert (replace(few, unchanged=1.0) + replace(many, unchanged=0.0)).unchanged == 0.25

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from workers.miniature.vocabulary import CONCEPTS, PAPER_TEN
+from workers.miniature.vocabulary import CONCEPTS, PAPER_TEN, STYLES
 from workers.suite.cells import ORIGIN, Journal, Measured
-from workers.suite.film import Job, film, open_studio
+from workers.suite.film import Job, film_job, open_studio
 from workers.suite.results import write
 from workers.suite.variants import DEFAULT, VARIANTS
 
@@ -21,7 +21,7 @@ from workers.suite.variants import DEFAULT, VARIANTS
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.suite", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="a directory; a suite that was stopped goes on there")
-    parser.add_argument("--concepts", nargs="+", choices=list(CONCEPTS), default=list(PAPER_TEN), metavar="CONCEPT")
+    parser.add_argument("--concepts", nargs="+", choices=list(CONCEPTS), default=[*PAPER_TEN, *STYLES], metavar="CONCEPT")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(DEFAULT), metavar="VARIANT")
     which.add_argument("--ablations", action="store_const", dest="variants", const=list(VARIANTS), help="everything there is")
@@ -61,7 +61,7 @@ def main() -> None:
     ):
         bar = progress.add_task("erasers filmed", total=len(jobs))
         try:
-            for done in as_completed([pool.submit(film, job) for job in jobs]):
+            for done in as_completed([pool.submit(film_job, job) for job in jobs]):
                 journal.add(done.result())
                 progress.advance(bar)
         except BaseException:

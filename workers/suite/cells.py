@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 FILE = "cells.jsonl"
+SHEETS = "sheets"
+"""The directory, beside it, of pictures that `workers.suite.sheet` draws."""
 ORIGIN = "origin"
 """The variant that erases nothing."""
 

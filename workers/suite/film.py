@@ -7,14 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import erasers
 from erasers.artefact import CONFIG_FILE
 from erasers.pairs import Pairs
 from workers.contract import TrainingTask
-from workers.detectors import CELLS, SPELLINGS, Cell, Probe, detector_for
-from workers.evaluation import clip_seeds, shares
+from workers.detectors import CELLS, SPELLINGS, Cell, Detector, Probe, detector_for
+from workers.evaluation import clip_seeds, film, shares
 from workers.miniature.vocabulary import PAPER_TEN
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
@@ -70,11 +72,26 @@ class Studio:
         missing = [one for one in wanted if _lacks(job, *one)]
         if not missing:
             return
-        concepts = company(job.concept, variant.beside)
-        stack = tuple(self._eraser(concept, variant) for concept in concepts)
+        stack = self._stack(job.concept, variant)
         for factor, cell in missing:
             strengths = tuple(factor * eraser.strength for eraser in stack)
-            yield self._measure(job, cell, factor, Stack(stack, strengths), concepts)
+            yield self._measure(job, cell, factor, Stack(stack, strengths), company(job.concept, variant.beside))
+
+    def stills(self, concept: str, variant: str, cell: Cell, clips: int) -> list[NDArray[np.uint8]]:
+        """The middle frames, (H, W, 3), of a cell's first clips, at the erasers' own strength."""
+        stack = () if variant == ORIGIN else self._stack(concept, VARIANTS[variant])
+        prompts = [probe.prompt for probe in self._detector(concept).probes(cell, clips, self._seed)]
+        filmed = film(self._pipeline, prompts, clip_seeds(self._seed, clips), Stack(stack, (None,) * len(stack)))
+        return [frames[len(frames) // 2] for frames in filmed]
+
+    def _stack(self, concept: str, variant: Variant) -> tuple[erasers.Eraser, ...]:
+        return tuple(self._eraser(name, variant) for name in company(concept, variant.beside))
+
+    def _detector(self, concept: str) -> Detector:
+        detector = detector_for(self._pipeline.card().id, concept, Watch())  # the model's own: suites must compare
+        if detector is None:
+            raise ValueError(f"no detector sees {concept!r} in frames of {self._pipeline.card().id}")
+        return detector
 
     def _eraser(self, concept: str, variant: Variant) -> erasers.Eraser:
         """Trained once, kept in the suite's directory. Two processes that train the same one write the same bytes."""
@@ -101,9 +118,7 @@ class Studio:
 
     def _measure(self, job: Job, cell: Cell, factor: float, stack: Stack, erased: tuple[str, ...]) -> Measured:
         """Films the clips that are missing, the last ones, and adds them to those there are."""
-        detector = detector_for(self._pipeline.card().id, job.concept, Watch())  # the model's own: suites must compare
-        if detector is None:
-            raise ValueError(f"no detector sees {job.concept!r} in frames of {self._pipeline.card().id}")
+        detector = self._detector(job.concept)
         before = job.filmed.get((factor, cell))
         seeds = clip_seeds(self._seed, job.clips)
         all_probes = detector.probes(cell, job.clips, self._seed)
@@ -142,6 +157,6 @@ def open_studio(model: str, directory: Path, seed: int, training_seed: int) -> N
     _studio = Studio(model, directory, seed=seed, training_seed=training_seed)
 
 
-def film(job: Job) -> list[Measured]:
+def film_job(job: Job) -> list[Measured]:
     assert _studio is not None  # noqa: S101 every process of the pool opens one
     return _studio.film(job)

@@ -1,25 +1,27 @@
 """Writes a suite down where readers look: `python -m workers.suite.results --suite DIR [--out erasers]`.
 
-`RESULTS.md` with the paper's tables that have a counterpart, `results/report.json`, and the trade-off as a picture. Every number
-on that page comes from the suite's own `cells.jsonl` and artefacts, none is typed.
+`RESULTS.md` with the paper's tables that have a counterpart, and `results/` with report.json, pictures and a copy of the suite's
+`cells.jsonl`, with which it can go on elsewhere. Every number on that page comes from there and from artefacts, none is typed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from erasers.evaluate.pictures import draw_searches
 from workers.suite import bars, pictures, searches
-from workers.suite.cells import ORIGIN, read
+from workers.suite.cells import FILE, ORIGIN, SHEETS, read
 from workers.suite.report import as_json, markdown, points, same_clips
 from workers.suite.tables import tables
 from workers.suite.variants import DEFAULT, VARIANTS
 
 
 def write(directory: Path, *, page: Path, beside: Path) -> None:
-    """The page of the suite in `directory`, and report.json, curve.png and search.png `beside` it.
+    """The page of the suite in `directory`, and `beside` it report.json, cells.jsonl and pictures.
 
     Raises ValueError for a directory that holds no suite.
     """
@@ -33,6 +35,8 @@ def write(directory: Path, *, page: Path, beside: Path) -> None:
     (beside / "report.json").write_text(
         json.dumps(as_json(suite, comparable) | {"bars": bars.as_json(measured)}, indent=1) + "\n", encoding="utf-8"
     )
+    if directory != beside:
+        shutil.copyfile(directory / FILE, beside / FILE)
     pictures.trade_off(curve, beside / "curve.png")
     found = list(searches.read(directory))
     draw_searches([one for one in found if one.variant == "clear"], beside / "search.png")
@@ -54,8 +58,21 @@ def write(directory: Path, *, page: Path, beside: Path) -> None:
         "",
         f"![The search of CLEAR: the course of p, probe errors and L_con by block]({where / 'search.png'})",
         "",
+        *_sheets(directory, beside, where),
     ]
     page.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _sheets(directory: Path, beside: Path, where: Path) -> Iterator[str]:
+    """Those that `workers.suite.sheet` drew, copied `beside` the page where they are not there already."""
+    for sheet in sorted((directory / SHEETS).glob("*.png")):
+        name = f"{SHEETS}/{sheet.name}"
+        if directory != beside:
+            (beside / SHEETS).mkdir(exist_ok=True)
+            shutil.copyfile(sheet, beside / name)
+        concept = sheet.stem.replace("_", " ")
+        yield f"![{concept}: the same clips, method by method]({where / name})"
+        yield ""
 
 
 def main() -> None:
