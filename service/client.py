@@ -184,8 +184,8 @@ class Client:
     def api_keys(self) -> list[JsonObject]:
         return list(self._json("GET", "/keys")["data"])
 
-    def create_key(self, name: str, role: str) -> JsonObject:
-        return self._json("POST", "/keys", json={"name": name, "role": role})
+    def create_key(self, request: Mapping[str, Any]) -> JsonObject:
+        return self._json("POST", "/keys", json=dict(request))
 
     def rotate_key(self, key_id: str, *, grace_seconds: int) -> JsonObject:
         return self._json("POST", f"/keys/{key_id}/rotate", json={"grace_seconds": grace_seconds})

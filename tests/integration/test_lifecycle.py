@@ -122,7 +122,7 @@ def test_stopping_leaves_no_process_and_starting_again_finds_everything(
         assert after.video(finished["id"]) == video
         for generation_id in (underway, waiting):
             assert settled(again, after, generation_id)["status"] == "succeeded"
-        key = after.create_key("somebody", "user")["key"]
+        key = after.create_key({"name": "somebody"})["key"]
         with Client(after.url, key) as user, pytest.raises(ApiError) as refused:
             user.generation(finished["id"])
         assert refused.value.code == "not_found"  # another key's

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,36 @@ def test_the_report_has_what_was_measured_together_with_others(clearway: Clearwa
     status, out, _ = clearway("erasers", "report", "cat@1")
     (told,) = json.loads(out)["interactions"]
     assert (status, told["concept"], told["active"], told["origin_rate"]) == (0, "church", False, 0.5)
+
+
+def test_a_key_with_all_that_a_key_can_have(clearway: Clearway) -> None:
+    plain = clearway("keys", "create", "plain")[1].strip()
+    limits = ("--requests-per-minute", "60", "--max-queued", "5", "--max-running", "2", "--max-trainings", "none")
+    status, out, _ = clearway("keys", "create", "web shop", "--operator", "--priority", "high", *limits, "--expires-in", "90d")
+    with Client(os.environ["CLEARWAY_URL"], os.environ["CLEARWAY_API_KEY"]) as client:
+        made = {key["name"]: key for key in client.api_keys()}
+    assert status == 0
+    assert out.startswith(f"ck_{made['web shop']['id']}_")
+    assert (made["web shop"]["role"], made["web shop"]["priority"]) == ("operator", "high")
+    assert made["web shop"]["limits"] == {"requests_per_minute": 60, "max_queued": 5, "max_running": 2, "max_trainings": None}
+    ends = datetime.fromisoformat(made["web shop"]["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=89) < ends <= timedelta(days=90)
+    assert plain.startswith(f"ck_{made['plain']['id']}_")
+    assert (made["plain"]["role"], made["plain"]["priority"], made["plain"]["expires_at"]) == ("user", "normal", None)
+    assert clearway("keys", "create", "guest", "--expires-at", "2999-01-31T12:00:00+01:00")[0] == 0
+
+    for arguments, code, why in (
+        (("--max-queued", "many"), 2, "no limit"),
+        (("--max-queued", "0"), 1, "[invalid_request, limits.max_queued]"),
+        (("--priority", "highest"), 1, "[invalid_request, priority]"),
+        (("--expires-in", "soon"), 2, "no time from now"),
+        (("--expires-in", "1d", "--expires-at", "2999-01-31T12:00:00Z"), 2, "not both"),
+        (("--expires-at", "2999-01-31"), 1, "[invalid_request, expires_at]"),
+        (("--expires-at", "2020-01-31T12:00:00Z"), 1, "a time to come"),
+    ):
+        status, out, errors = clearway("keys", "create", "guest", *arguments)
+        assert (status, out, why in errors) == (code, "", True), errors
+    assert len([line for line in clearway("keys", "list")[1].splitlines() if line.endswith("  guest")]) == 1
 
 
 def test_what_cannot_be_put_is_refused(clearway: Clearway, tmp_path: Path) -> None:
