@@ -7,6 +7,7 @@ stream that breaks is taken up again where it ended, so that `follow` yields unt
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,6 +43,13 @@ class ApiError(ClientError):
         self.status = status
         self.code = code
         self.param = param
+
+
+class ContentMismatch(ClientError):
+    """What was received is not what was told of."""
+
+    def __init__(self, path: Path, *, expected: str, found: str) -> None:
+        super().__init__(f"{path} was not written: its bytes have the sha256 {found}, not {expected}; try again")
 
 
 class JobFailed(ClientError):
@@ -86,23 +94,31 @@ class Client:
         return self._json("POST", "/generate", json=dict(request))
 
     def generation(self, generation_id: str) -> JsonObject:
-        return self._json("GET", f"/generations/{generation_id}")
+        return self._json("GET", _generation_path(generation_id))
 
-    def generations(self, *, status: str) -> list[JsonObject]:
-        """The newest in a state."""
-        return list(self._json("GET", "/generations", query={"status": status})["data"])
+    def generations(self, *, status: str | None = None, limit: int = 20, after: str | None = None) -> JsonObject:
+        """A page: the newest, or those that came before `after`; and where the next one begins."""
+        named = {"status": status, "limit": str(limit), "cursor": after}
+        return self._json("GET", "/generations", query={name: value for name, value in named.items() if value is not None})
 
     def receipt(self, generation_id: str) -> JsonObject:
-        return self._json("GET", f"/generations/{generation_id}/receipt")
+        return self._json("GET", f"{_generation_path(generation_id)}/receipt")
 
     def video(self, generation_id: str) -> bytes:
-        return self._call("GET", f"/generations/{generation_id}/video").content
+        return self._call("GET", f"{_generation_path(generation_id)}/video").content
+
+    def save_video(self, generation_id: str, path: Path, *, sha256: str) -> int:
+        """Saves it, whole or not at all. Returns its length. Raises `ContentMismatch` where it is another one."""
+        return self._save(f"{_generation_path(generation_id)}/video", path, sha256=sha256)
 
     def cancel(self, generation_id: str) -> JsonObject:
-        return self._json("POST", f"/generations/{generation_id}/cancel")
+        return self._json("POST", f"{_generation_path(generation_id)}/cancel")
+
+    def delete_generation(self, generation_id: str) -> None:
+        self._call("DELETE", _generation_path(generation_id))
 
     def follow_generation(self, generation_id: str) -> Iterator[Event]:
-        yield from self._follow(f"/generations/{generation_id}")
+        yield from self._follow(_generation_path(generation_id))
 
     # erasers
 
@@ -130,21 +146,7 @@ class Client:
 
     def artifact(self, concept: str, version: int, path: Path) -> int:
         """Saves the archive of a version, whole or not at all. Returns its length."""
-        partial = path.with_name(f"{path.name}.partial")
-        try:
-            with self._http.stream("GET", f"{_eraser_path(concept, version)}/artifact") as response:
-                if response.is_error:
-                    response.read()
-                    raise _api_error(response)
-                with partial.open("wb") as file:
-                    for chunk in response.iter_bytes():
-                        file.write(chunk)
-            partial.replace(path)
-        except httpx.TransportError as unreachable:
-            raise ServiceUnreachable(self.url, unreachable) from unreachable
-        finally:
-            partial.unlink(missing_ok=True)
-        return path.stat().st_size
+        return self._save(f"{_eraser_path(concept, version)}/artifact", path)
 
     def import_eraser(self, archive: Iterable[bytes], *, digest: str | None = None) -> JsonObject:
         query = {"digest": digest} if digest else {}
@@ -262,6 +264,27 @@ class Client:
                 return
             query["cursor"] = page["next_cursor"]
 
+    def _save(self, url_path: str, path: Path, *, sha256: str | None = None) -> int:
+        partial = path.with_name(f"{path.name}.partial")
+        digest = hashlib.sha256()
+        try:
+            with self._http.stream("GET", url_path) as response:
+                if response.is_error:
+                    response.read()
+                    raise _api_error(response)
+                with partial.open("wb") as file:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+                        digest.update(chunk)
+            if sha256 is not None and digest.hexdigest() != sha256:
+                raise ContentMismatch(path, expected=sha256, found=digest.hexdigest())
+            partial.replace(path)
+        except httpx.TransportError as unreachable:
+            raise ServiceUnreachable(self.url, unreachable) from unreachable
+        finally:
+            partial.unlink(missing_ok=True)
+        return path.stat().st_size
+
     def _json(self, method: str, path: str, *, json: Any = None, query: Mapping[str, str] | None = None) -> JsonObject:
         answer: JsonObject = self._call(method, path, json=json, query=query).json()
         return answer
@@ -296,6 +319,10 @@ def parse_events(lines: Iterator[str] | Sequence[str]) -> Iterator[Event]:
         elif "data" in fields:
             yield Event(fields.get("event", ["message"])[-1], json.loads("\n".join(fields["data"])), fields.get("id", [""])[-1])
             fields = {}
+
+
+def _generation_path(generation_id: str) -> str:
+    return f"/generations/{quote(generation_id, safe='')}"
 
 
 def _eraser_path(concept: str, version: int | None = None) -> str:

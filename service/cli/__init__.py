@@ -14,7 +14,9 @@ from service.cli import (
     evaluate,
     gates,
     generate,
+    generations,
     keys,
+    models,
     parts,
     pinned,
     policies,
@@ -33,6 +35,8 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("generate")(generate.generate)
 app.command("evaluate")(evaluate.evaluate)
+app.add_typer(generations.app, name="generations")
+app.add_typer(models.app, name="models")
 app.add_typer(erasers.app, name="erasers")
 erasers.app.add_typer(aliases.app, name="alias")
 erasers.app.command("export")(archives.export)

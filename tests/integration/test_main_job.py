@@ -88,7 +88,7 @@ def test_interrupting_generate_cancels_it(miniature: Up, client: Client, tmp_pat
     with subprocess.Popen(_command(miniature, *arguments), stderr=subprocess.PIPE, preexec_fn=heed) as process:
 
         def running() -> list[str]:
-            return [item["id"] for item in client.generations(status="running")]
+            return [item["id"] for item in client.generations(status="running")["data"]]
 
         eventually(lambda: bool(running()), 60, miniature.log)
         (generation_id,) = running()

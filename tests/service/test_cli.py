@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -19,10 +21,12 @@ from service.client import Client
 from service.settings import Settings
 from service.store import erasers
 from service.store.database import Database
-from tests.service.hand import CARD, FINGERPRINT, PASSING, insert_eraser
+from tests.service.calls import wait_until
+from tests.service.hand import CARD, FINGERPRINT, PASSING, VIDEO, Hand, insert_eraser
 from tests.service.test_import import made, packed
 from tests.service.test_server import gateway_process
 from workers.artifacts import ArtifactStore
+from workers.contract import video_key
 
 Clearway = Callable[..., tuple[int, str, str]]
 
@@ -197,6 +201,78 @@ def test_what_a_version_was_used_by(clearway: Clearway, service: Client) -> None
     assert clearway("erasers", "used-by", "church@1", "--status", "canceled")[1].split()[0] == older
     assert "2 generations have it pinned: clearway erasers used-by 'church@1'" in clearway("erasers", "retire", "church@1")[1]
     assert "not_found" in clearway("erasers", "used-by", "church@2")[2]
+
+
+def test_the_life_of_generations(
+    clearway: Clearway, service: Client, hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert clearway("generations", "list")[0] == 0
+    prompt = {"prompt": "a [red]  church", "erase": ["church"]}
+    done, left, gone = (service.generate(prompt)["id"] for _ in range(3))
+    assert "not_finished" in clearway("generations", "download", done, "-o", str(tmp_path / "none.mp4"))[2]
+    hand.finish(hand.take_generation())
+    wait_until(lambda: service.generation(done)["status"] == "succeeded")
+
+    def listed(*arguments: str) -> list[tuple[str, str]]:
+        status, out, _ = clearway("generations", "list", *arguments)
+        assert status == 0
+        return re.findall(r"(gen_[0-9a-f]{32}) │ (\w+)", out)
+
+    assert listed() == [(gone, "queued"), (left, "queued"), (done, "succeeded")]
+    assert "church@1 │ a [red] church" in clearway("generations", "list")[1]
+    assert listed("--status", "succeeded") == [(done, "succeeded")]
+    assert listed("--after", left) == [(done, "succeeded")]
+    assert listed("--limit", "1") == [(gone, "queued")]
+    more = clearway("generations", "list", "--limit", "1", "--status", "queued")[1].splitlines()[-1]
+    assert more.endswith(f"clearway generations list --status queued --limit 1 --after {gone}")
+    assert listed(*more.split("list ")[1].split()) == [(left, "queued")]
+
+    assert json.loads(clearway("generations", "show", done)[1])["receipt"]["erasers"][0]["concept"] == "church"
+    assert "canceled" in clearway("generations", "cancel", left)[1]
+    assert "invalid_state" in clearway("generations", "cancel", done)[2]
+    assert clearway("generations", "delete", gone) == (0, "", "")
+    assert listed() == [(left, "canceled"), (done, "succeeded")]
+    for command in ("show", "cancel", "delete"):
+        for unknown in (gone, "../models", "?"):
+            status, out, errors = clearway("generations", command, unknown)
+            assert (status, out, "not_found" in errors) == (1, "", True), errors
+    for arguments, why in (
+        (("--status", "done"), "status"),
+        (("--limit", "0"), "limit"),
+        (("--after", "first"), "cursor"),
+    ):
+        assert f"[invalid_request, {why}]" in clearway("generations", "list", *arguments)[2]
+
+
+def test_a_video_is_saved_if_it_is_the_one_of_the_receipt(
+    clearway: Clearway, service: Client, hand: Hand, store: ArtifactStore, tmp_path: Path
+) -> None:
+    made = service.generate({"prompt": "a"})["id"]
+    sha256 = hashlib.sha256(VIDEO).hexdigest()
+    hand.finish(hand.take_generation(), video_sha256=sha256, video_bytes=len(VIDEO))
+    wait_until(lambda: service.generation(made)["status"] == "succeeded")
+    out = tmp_path / "clip.mp4"
+    told = f"{out}: {len(VIDEO)} bytes, sha256 {sha256}\n"
+    assert clearway("generations", "download", made, "-o", str(out)) == (0, told, "")
+    assert out.read_bytes() == VIDEO
+    store.put(video_key(made, 1), VIDEO[::-1])
+    status, told, errors = clearway("generations", "download", made, "-o", str(out))
+    assert (status, told, "was not written" in errors) == (1, "", True), errors
+    assert out.read_bytes() == VIDEO
+    assert not list(tmp_path.glob("*.partial"))
+    assert clearway("generations", "download", made, "-o", str(tmp_path / "no" / "where.mp4"))[0] == 2
+    assert clearway("generations", "download", made)[0] == 2
+
+
+def test_models(clearway: Clearway, service: Client, hand: Hand) -> None:
+    hand.be_seen()
+    status, out, _ = clearway("models", "list")
+    assert (status, len(re.findall(r"toy +│ yes +│ yes", out))) == (0, 1), out
+    shown = json.loads(clearway("models", "show", "toy")[1])
+    assert shown == service.models()[0]
+    status, _, errors = clearway("models", "show", "toyy")
+    assert (status, "there is: toy" in errors) == (2, True), errors
 
 
 def test_there_and_back(clearway: Clearway, service: Client) -> None:
