@@ -42,6 +42,7 @@ from service.settle import Settler
 from service.store.database import Database
 from service.store.keys import LimitName
 from service.sweep import Sweep
+from service.verified import VerifiedVideos
 from service.window import Window
 from workers.artifacts import open_store
 from workers.contract import model_id
@@ -96,7 +97,7 @@ def _build(
 ) -> tuple[Gateway, list[Loop]]:
     """Everything that blocks at the start: migrations, the operator's key, the erasers that came with the model."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    store = open_store(settings.artifacts_url)
+    store = open_store(settings.artifacts_url, settings.s3_access)
     database.migrate()
     ensure_operator_key(database, settings.operator_key_path)
     model = model_id(settings.model)
@@ -126,6 +127,7 @@ def _build(
     gateway = Gateway(
         database=database,
         store=store,
+        verified=VerifiedVideos(store),
         queue=queue,
         window=window,
         flight=flight,

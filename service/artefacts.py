@@ -11,8 +11,10 @@ from erasers import artefact
 from erasers.errors import ArtefactError
 from service.archive import FILES
 from service.errors import UnavailableError
-from workers.artifacts import ArtifactMissing, ArtifactStore
+from workers.artifacts import ArtifactChanged, ArtifactMissing, ArtifactStore
 from workers.contract import eraser_key
+
+_CHUNK_BYTES = 4 * 2**20
 
 
 def kept(store: ArtifactStore, digest: str) -> bool:
@@ -27,16 +29,21 @@ def keep(store: ArtifactStore, digest: str, directory: Path) -> None:
 
 @contextmanager
 def fetched(store: ArtifactStore, digest: str) -> Iterator[Path]:
-    """A directory of this machine with the artefact, whose bytes have the digest; for as long as the block lasts."""
+    """A copy of the artefact on this machine, whose bytes have the digest; for as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="clearway-eraser-") as copy:
-        paths = [store.local_path(eraser_key(digest, name)) for name in FILES]
-        directory = Path(copy) if paths[0] is None else paths[0].parent
+        directory = Path(copy)
         try:
-            if paths[0] is None:
-                for name in FILES:
-                    (directory / name).write_bytes(store.get(eraser_key(digest, name)))
+            for name in FILES:
+                _copy(store, eraser_key(digest, name), directory / name)
             artefact.check_digest(directory, digest)
-        except (ArtifactMissing, ArtefactError):
+        except (ArtifactMissing, ArtifactChanged, ArtefactError):
             message = f"the artefact {digest} is not in the store any more, or is damaged: import it again from a copy"
             raise UnavailableError("artifact_unavailable", message) from None
         yield directory
+
+
+def _copy(store: ArtifactStore, key: str, path: Path) -> None:
+    stamp = store.stat(key)
+    with path.open("wb") as file:
+        for start in range(0, stamp.bytes, _CHUNK_BYTES):
+            file.write(store.read(key, stamp, start, start + _CHUNK_BYTES))

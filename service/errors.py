@@ -2,6 +2,7 @@
 
     ServiceError
     ├── RequestError       the caller can mend the request
+    │   └── RangeError     it asks for bytes behind the end
     ├── CallerError        the caller is unknown, or may not do this
     ├── MissingError       there is no such thing
     ├── StateError         not in this state; later, or never
@@ -26,6 +27,7 @@ ErrorCode = Literal[
     "method_not_allowed",
     "payload_too_large",
     "repeated_header",
+    "range_not_satisfiable",
     "invalid_json",
     "invalid_form",
     "invalid_request",
@@ -70,6 +72,7 @@ ErrorCode = Literal[
     "queue_full",
     "database_unavailable",
     "artifact_unavailable",
+    "artifact_tampered",
     "not_ready",
     "internal_error",
 ]
@@ -89,6 +92,7 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "method_not_allowed": Meaning(405, "The route exists, but not with this method."),
     "payload_too_large": Meaning(413, "The body is larger than the route takes."),
     "repeated_header": Meaning(400, "A header that has one value came more than once."),
+    "range_not_satisfiable": Meaning(416, "The `Range` begins behind the end of the video."),
     "invalid_json": Meaning(400, "The body is not JSON."),
     "invalid_form": Meaning(400, "The body is not the form that its `Content-Type` says."),
     "invalid_request": Meaning(422, "A field is missing, or has the wrong type or range."),
@@ -133,6 +137,7 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "queue_full": Meaning(503, "As many jobs are queued, of all keys, as the service takes; nothing was accepted."),
     "database_unavailable": Meaning(503, "The database does not answer; nothing was accepted."),
     "artifact_unavailable": Meaning(503, "The artifact store does not answer, or lost what it had."),
+    "artifact_tampered": Meaning(500, "The video in the store is not the one that its receipt describes. It is never sent."),
     "not_ready": Meaning(503, "A part that generations need is missing; `checks` says which."),
     "internal_error": Meaning(500, "A defect of the service; its log has the trace under the request id."),
 }
@@ -180,6 +185,16 @@ class ServiceError(Exception):
 
 
 class RequestError(ServiceError): ...
+
+
+class RangeError(RequestError):
+    def __init__(self, code: ErrorCode, message: str, *, size: int) -> None:
+        super().__init__(code, message)
+        self.size = size
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"content-range": f"bytes */{self.size}", "accept-ranges": "bytes"}
 
 
 class CallerError(ServiceError):

@@ -18,6 +18,7 @@ from service.removal import Remover
 from service.store.database import Database
 from service.store.keys import LimitName
 from service.sweep import Sweep
+from service.verified import VerifiedVideos
 from service.window import Window
 from workers.artifacts import ArtifactStore
 
@@ -26,6 +27,7 @@ from workers.artifacts import ArtifactStore
 class Gateway:
     database: Database
     store: ArtifactStore
+    verified: VerifiedVideos
     queue: JobQueue
     window: Window
     flight: Flight

@@ -34,6 +34,9 @@ class Metrics:
         )
         self._accepted = Counter("clearway_jobs_accepted", "Jobs accepted.", ("kind",), registry=registry)
         self._ended = Counter("clearway_jobs_ended", "Jobs that ended, and how.", ("kind", "status", "code"), registry=registry)
+        self._withheld = Counter(
+            "clearway_videos_withheld", "Requests for videos that are not what their receipts describe.", registry=registry
+        )
         self._sweeps = Counter("clearway_sweeps", "Passes of the sweep.", registry=registry)
         self._wait = Histogram(
             "clearway_queue_wait_seconds",
@@ -74,6 +77,10 @@ class Metrics:
 
     def accepted(self, job: Job) -> None:
         self._accepted.labels(job.kind).inc()
+
+    def withheld(self) -> None:
+        """A video was asked for, and not sent or not to its end, because it is not the one that its receipt describes."""
+        self._withheld.inc()
 
     def swept(self) -> None:
         """By the one gateway that holds the sweep's lease, after a pass that went through."""

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from workers.artifacts import S3Access
 from workers.contract import MAX_INTERACTIONS
 from workers.log_lines import LogFormat, LogLevel
 
@@ -27,7 +28,17 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         default=SecretStr(""), description="Redis or Valkey; default the embedded one at <data-dir>/valkey.sock."
     )
-    artifacts_url: str = Field(default="", description="Artifact store; default the directory <data-dir>/artifacts.")
+    artifacts_url: str = Field(
+        default="", description="Artifact store: a directory or s3://bucket/prefix; default the directory <data-dir>/artifacts."
+    )
+    s3_endpoint: str = Field(
+        default="", description="Of a store at s3://bucket/prefix: a server other than Amazon's, https:// or http://."
+    )
+    s3_region: str = Field(default="", description="Its region; default what `AWS_REGION` says, or us-east-1.")
+    s3_access_key_id: SecretStr = Field(
+        default=SecretStr(""), description="A key to it; default the `AWS_…` variables or the machine's role."
+    )
+    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The secret that goes with the key.")
     model: str = Field(default="miniature", min_length=1, description="The model of requests that name none.")
     log_level: LogLevel = "INFO"
     log_format: LogFormat = Field(default="json", description="Of log lines: json, or text for a terminal.")
@@ -100,7 +111,17 @@ class Settings(BaseSettings):
             raise ValueError("CLEARWAY_DATABASE_URL is no SQLAlchemy URL; for instance sqlite:////var/lib/clearway.db") from None
         if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("CLEARWAY_REDIS_URL must start with redis://, rediss:// or unix://")
+        _ = self.s3_access
         return self
+
+    @property
+    def s3_access(self) -> S3Access:
+        return S3Access(
+            endpoint=self.s3_endpoint,
+            region=self.s3_region,
+            access_key_id=self.s3_access_key_id.get_secret_value(),
+            secret_access_key=self.s3_secret_access_key.get_secret_value(),
+        )
 
     @property
     def operator_key_path(self) -> Path:

@@ -1,10 +1,15 @@
-"""Markers by folder: what lies in tests/gpu needs an accelerator, what lies in tests/integration and tests/chaos is slow."""
+"""Markers by folder: what lies in tests/gpu needs an accelerator, what lies in tests/integration and tests/chaos is slow. And the
+S3 server that every folder may ask for."""
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.s3_server import S3Server
 
 _MARKERS = {"gpu": pytest.mark.gpu, "integration": pytest.mark.slow, "chaos": pytest.mark.slow}
 
@@ -14,3 +19,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if marker := _MARKERS.get(item.path.relative_to(here).parts[0]):
             item.add_marker(marker)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Iterator[str]:
+    """The name of an empty bucket."""
+    name = f"test-{secrets.token_hex(6)}"
+    s3_server.make_bucket(name)
+    yield name
+    s3_server.remove_bucket(name)

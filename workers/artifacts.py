@@ -2,7 +2,15 @@
 
 A key is a relative path of plain names (`videos/<id>/<attempt>/video.mp4`). A value appears whole or not at all, under a
 name that was free or is overwritten whole; a reader never sees half of it. Whoever writes several keys that belong
-together writes the one that declares them finished last (the receipt after the video).
+together writes the one that declares them finished last (the receipt after the video), by `create`, which only one can.
+
+    ArtifactError
+    ├── ArtifactMissing   nothing is there
+    ├── ArtifactChanged   something else is there than was looked at
+    ├── InvalidKey        no key at all
+    ├── UnsupportedStore  no store of this kind
+    ├── StoreAway         it does not answer, or is full: later
+    └── StoreRefuses      it answers, and will not: an operator has to mend something
 
 Knows nothing of what is stored. Imports neither torch nor rq: the gateway reads the same store.
 """
@@ -13,13 +21,14 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from workers.store_mark import Mark
+from workers.store_mark import DirectoryMark
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _PARTIAL_SUFFIX = ".partial"
@@ -37,8 +46,21 @@ class ArtifactMissing(ArtifactError):
         self.key = key
 
 
+class ArtifactChanged(ArtifactError):
+    """Another value lies under the key than the one whose stamp was given."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"what is stored under {key!r} is not what it was")
+        self.key = key
+
+
 class StoreAway(ArtifactError):
-    """What lies where the store was is not the store. Nothing is known of any key, and nothing is written."""
+    """The store does not answer, is full, or what lies where it was is not it. Nothing is known of any key, and nothing is
+    written; it may pass."""
+
+
+class StoreRefuses(ArtifactError):
+    """The store is there and does not do what it is asked: no such bucket, no access. It does not pass by itself."""
 
 
 class InvalidKey(ArtifactError, ValueError):
@@ -53,8 +75,32 @@ class UnsupportedStore(ArtifactError, ValueError):
     """The URL names a kind of store that this version does not have."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(f"cannot open an artifact store at {url!r}: use a directory path or a file:/// URL")
+        super().__init__(f"cannot open an artifact store at {url!r}: use a directory path, a file:/// URL or s3://bucket/prefix")
         self.url = url
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Of one value under one key: another value that is put there has another stamp, be it as long as the first."""
+
+    bytes: int
+    version: str
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """How a bucket is reached. What is empty here, the `AWS_…` variables say, or the machine's role."""
+
+    endpoint: str = ""
+    region: str = ""
+    access_key_id: str = field(default="", repr=False)
+    secret_access_key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.endpoint and not self.endpoint.startswith(("http://", "https://")):
+            raise ValueError("CLEARWAY_S3_ENDPOINT must start with http:// or https://")
+        if bool(self.access_key_id) != bool(self.secret_access_key):
+            raise ValueError("CLEARWAY_S3_ACCESS_KEY_ID and CLEARWAY_S3_SECRET_ACCESS_KEY are set both, or neither")
 
 
 class ArtifactStore(Protocol):
@@ -66,8 +112,19 @@ class ArtifactStore(Protocol):
     def put_file(self, key: str, path: Path) -> None:
         """Store the bytes of a local file under `key`; the same guarantees as `put`, without holding them in memory."""
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Store `data` under `key`, durably, unless something is there already, which stays. Returns whether `data` is what
+        lies there now: of several that put different bytes at once, one is told so, and one that asks again is told the same."""
+
     def get(self, key: str) -> bytes:
         """The bytes under `key`. Raises `ArtifactMissing`, of which a store that is away is no case: that is another error."""
+
+    def stat(self, key: str) -> Stamp:
+        """What is there now, without reading it. Raises `ArtifactMissing`."""
+
+    def read(self, key: str, stamp: Stamp, start: int, stop: int) -> bytes:
+        """The bytes from `start` to before `stop` of the value that has `stamp`, for going through it piece by piece. Raises
+        `ArtifactChanged` where another one is there by now, `ArtifactMissing` where none is."""
 
     def exists(self, key: str) -> bool: ...
 
@@ -77,34 +134,51 @@ class ArtifactStore(Protocol):
     def delete(self, prefix: str) -> None:
         """Remove the key `prefix`, or every key in the folder `prefix`. Absent ones are no error."""
 
-    def local_path(self, key: str) -> Path | None:
-        """A file on this machine holding `key`, for sending without a copy; None where the store has no such file."""
-
 
 class DirectoryStore:
-    """A store in a directory of this machine, or of a file system that several machines mount."""
+    """A store in a directory of this machine, or of a file system that several machines mount. It has to have hard links."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).resolve()
-        self._mark = Mark(self.root)
+        self._mark = DirectoryMark(self.root)
 
     def put(self, key: str, data: bytes) -> None:
-        with self._replacing(key) as file:
+        with self._appearing(key, os.replace) as file:
             file.write(data)
 
     def put_file(self, key: str, path: Path) -> None:
-        with self._replacing(key) as file, open(path, "rb") as source:
+        with self._appearing(key, os.replace) as file, open(path, "rb") as source:
             shutil.copyfileobj(source, file)
 
-    def get(self, key: str) -> bytes:
+    def create(self, key: str, data: bytes) -> bool:
         try:
-            return self._path(key).read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            self._look()
-            raise ArtifactMissing(key) from None
+            with self._appearing(key, _link) as file:
+                file.write(data)
+        except FileExistsError:
+            return self.get(key) == data
+        return True
+
+    def get(self, key: str) -> bytes:
+        with self._opened(key) as file:
+            return file.read()
+
+    def stat(self, key: str) -> Stamp:
+        with self._opened(key) as file:
+            return _stamp(file)
+
+    def read(self, key: str, stamp: Stamp, start: int, stop: int) -> bytes:
+        with self._opened(key) as file:
+            file.seek(start)
+            data = file.read(stop - start)
+            if _stamp(file) != stamp:  # after reading: nothing of what was written meanwhile gets out
+                raise ArtifactChanged(key)
+        return data
 
     def exists(self, key: str) -> bool:
-        return self.local_path(key) is not None
+        if self._path(key).is_file():
+            return True
+        self._look()
+        return False
 
     def list(self, prefix: str) -> list[str]:
         self._look()
@@ -120,20 +194,21 @@ class DirectoryStore:
         else:
             path.unlink(missing_ok=True)
 
-    def local_path(self, key: str) -> Path | None:
-        path = self._path(key)
-        if path.is_file():
-            return path
-        self._look()
-        return None
-
     def __repr__(self) -> str:
         return f"DirectoryStore({str(self.root)!r})"
 
     def _path(self, key: str) -> Path:
-        if not all(_SEGMENT.fullmatch(segment) for segment in key.rstrip("/").split("/")) or key.endswith(_PARTIAL_SUFFIX):
-            raise InvalidKey(key)
-        return self.root.joinpath(*key.rstrip("/").split("/"))
+        return self.root.joinpath(*checked(key).split("/"))
+
+    @contextmanager
+    def _opened(self, key: str) -> Iterator[IO[bytes]]:
+        try:
+            file = self._path(key).open("rb")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            self._look()
+            raise ArtifactMissing(key) from None
+        with file:
+            yield file
 
     def _look(self) -> None:
         """Raise `StoreAway` where the directory is not the one that it was."""
@@ -141,7 +216,7 @@ class DirectoryStore:
             raise StoreAway(trouble)
 
     @contextmanager
-    def _replacing(self, key: str) -> Iterator[IO[bytes]]:
+    def _appearing(self, key: str, take_name: Callable[[str, Path], None]) -> Iterator[IO[bytes]]:
         """A temporary file in the same folder that takes the key's name, after fsync, when the block ends well."""
         path = self._path(key)
         self._look()
@@ -156,21 +231,46 @@ class DirectoryStore:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(partial, 0o644)
-            os.replace(partial, path)
+            take_name(partial, path)
         except BaseException:
             Path(partial).unlink(missing_ok=True)
             raise
         _sync_directory(path.parent)
 
 
-def open_store(url: str) -> ArtifactStore:
-    """The store at `url`: a directory's path, absolute or relative, or `file:///absolute/path`."""
+def open_store(url: str, s3: S3Access | None = None) -> ArtifactStore:
+    """The store at `url`: a directory's path, absolute or relative, `file:///absolute/path`, or `s3://bucket/prefix`. Asks
+    nobody: whether it is there shows with the first call."""
     parts = urlsplit(url)
+    if parts.scheme == "s3" and parts.netloc and not parts.query and not parts.fragment:
+        from workers.s3_store import S3Store  # it brings a runtime of its own, for those who want it
+
+        return S3Store(parts.netloc, parts.path.strip("/"), s3 or S3Access())
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         return DirectoryStore(unquote(parts.path))
     if "://" in url or not url:
         raise UnsupportedStore(url)
     return DirectoryStore(url)
+
+
+def checked(key: str) -> str:
+    """The key without a slash at its end. Raises `InvalidKey`."""
+    plain = key.rstrip("/")
+    if not all(_SEGMENT.fullmatch(segment) for segment in plain.split("/")) or key.endswith(_PARTIAL_SUFFIX):
+        raise InvalidKey(key)
+    return plain
+
+
+def _link(partial: str, path: Path) -> None:
+    """As `os.replace`, for a name that is free."""
+    os.link(partial, path)
+    os.unlink(partial)
+
+
+def _stamp(file: IO[bytes]) -> Stamp:
+    """By what a file system keeps of a file. Whoever writes to it moves its change time, and cannot put it back."""
+    found = os.fstat(file.fileno())
+    return Stamp(found.st_size, f"{found.st_dev}-{found.st_ino}-{found.st_mtime_ns}-{found.st_ctime_ns}")
 
 
 def _make_durable_directory(path: Path) -> None:

@@ -38,6 +38,7 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
         metadata = {"comment": f"clearway generation {task.id}", "clearway_id": task.id, "synthetic": "true"}
         video = encode_mp4(frames, frames_per_second=task.frames_per_second, metadata=metadata)
     with attempt.stage("store"):
+        attempt.lease.verify()  # the video that a receipt speaks of is not overwritten by who has lost the lease meanwhile
         here.store.put(video_key(task.id, task.attempt), video)
     return make_receipt(
         task,

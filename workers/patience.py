@@ -1,8 +1,9 @@
 """A store that is away for a while costs time and no work: a worker waits for it, with what it has made in its hands.
 
-Waited out is what may pass: a file system that is not mounted, full, read-only, or whose server does not answer. The job's
-lease is renewed meanwhile, and whoever cancels it is heard when the store is back. Only workers wait; the gateway tells its
-clients at once that the store does not answer.
+Waited out is what may pass: a file system that is not mounted, full, read-only, or whose server does not answer; a bucket whose
+server does not. What an operator has to mend, a bucket that is not there or is closed to us, is told at once. The job's lease is
+renewed meanwhile, and whoever cancels it is heard when the store is back. Only workers wait; the gateway tells its clients at
+once that the store does not answer.
 """
 
 from __future__ import annotations
@@ -13,13 +14,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from workers.artifacts import ArtifactError, ArtifactMissing, ArtifactStore, InvalidKey, UnsupportedStore
+from workers.artifacts import (
+    ArtifactChanged,
+    ArtifactError,
+    ArtifactMissing,
+    ArtifactStore,
+    InvalidKey,
+    Stamp,
+    StoreRefuses,
+    UnsupportedStore,
+)
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
-_ANSWERS = (ArtifactMissing, InvalidKey, UnsupportedStore)
+_ANSWERS = (ArtifactMissing, ArtifactChanged, InvalidKey, UnsupportedStore, StoreRefuses)
 """What the store says when it is there."""
 
 Found = TypeVar("Found")
@@ -48,8 +58,17 @@ class PatientStore:
     def put_file(self, key: str, path: Path) -> None:
         self._patiently(lambda: self._store.put_file(key, path))
 
+    def create(self, key: str, data: bytes) -> bool:
+        return self._patiently(lambda: self._store.create(key, data))
+
     def get(self, key: str) -> bytes:
         return self._patiently(lambda: self._store.get(key))
+
+    def stat(self, key: str) -> Stamp:
+        return self._patiently(lambda: self._store.stat(key))
+
+    def read(self, key: str, stamp: Stamp, start: int, stop: int) -> bytes:
+        return self._patiently(lambda: self._store.read(key, stamp, start, stop))
 
     def exists(self, key: str) -> bool:
         return self._patiently(lambda: self._store.exists(key))
@@ -59,9 +78,6 @@ class PatientStore:
 
     def delete(self, prefix: str) -> None:
         self._patiently(lambda: self._store.delete(prefix))
-
-    def local_path(self, key: str) -> Path | None:
-        return self._patiently(lambda: self._store.local_path(key))
 
     def _patiently(self, call: Callable[[], Found]) -> Found:
         pause = FIRST_PAUSE_SECONDS

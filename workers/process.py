@@ -10,7 +10,7 @@ import diffusers
 import transformers
 
 from workers import connection, log_lines
-from workers.artifacts import open_store
+from workers.artifacts import StoreRefuses, open_store
 from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, WorkerKind, model_id, model_key
 from workers.eraser_cache import EraserCache
 from workers.errors import DetectorUnavailable, ModelUnavailable
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _QUEUES: dict[WorkerKind, str] = {"generate": GENERATE_QUEUE, "train": TRAIN_QUEUE}
 MODEL_UNAVAILABLE_EXIT_CODE = 3
 DETECTOR_UNAVAILABLE_EXIT_CODE = 4
+STORE_REFUSES_EXIT_CODE = 5
 
 
 def run(kind: WorkerKind, settings: WorkerSettings) -> int:
@@ -53,8 +54,13 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
         logger.critical("%s", error)
         presence.leave()
         return MODEL_UNAVAILABLE_EXIT_CODE
-    store = PatientStore(open_store(settings.artifacts_url), seconds=settings.store_patience_seconds)
-    store.put(model_key(pipeline.card().id), pipeline.card().model_dump_json(indent=2).encode())
+    store = PatientStore(open_store(settings.artifacts_url, settings.s3_access), seconds=settings.store_patience_seconds)
+    try:
+        store.put(model_key(pipeline.card().id), pipeline.card().model_dump_json(indent=2).encode())
+    except StoreRefuses as error:
+        logger.critical("%s", error)
+        presence.leave()
+        return STORE_REFUSES_EXIT_CODE
     cache = EraserCache(store, fingerprint=pipeline.fingerprint, device=pipeline.device, max_bytes=settings.eraser_cache_bytes)
     resident = Resident(
         kind=kind,

@@ -1,4 +1,4 @@
-"""The terminal records of one attempt in the store. The first one written counts; nothing is written after it."""
+"""The terminal records of one attempt in the store. The first one written counts, and stays; nothing is written after it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from workers.contract import (
     receipt_key,
     training_result_key,
 )
+from workers.errors import LeaseLost
 
 
 class Records:
@@ -26,10 +27,15 @@ class Records:
 
     def succeed(self, record: Record) -> None:
         """Everything that the record speaks of must be in the store already."""
-        self._store.put(self._success, _bytes(record))
+        self._publish(self._success, record)
 
     def fail(self, record: FailureRecord) -> None:
-        self._store.put(self._failure, _bytes(record))
+        self._publish(self._failure, record)
+
+    def _publish(self, key: str, record: Record) -> None:
+        """Raises `LeaseLost` where whoever else ran this attempt was first: what it published is not touched."""
+        if not self._store.create(key, _bytes(record)):
+            raise LeaseLost(f"another worker has published {key}")
 
 
 def utc_now() -> str:

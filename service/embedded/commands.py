@@ -16,6 +16,12 @@ MODEL_UNAVAILABLE_EXIT_CODE = 3
 DETECTOR_UNAVAILABLE_EXIT_CODE = 4
 """With it the trainer ends when a detector that the settings name cannot be had."""
 
+STORE_REFUSES_EXIT_CODE = 5
+"""With it worker and trainer end when the artifact store will not take anything: no such bucket, or no access to it."""
+
+HOPELESS_EXIT_CODES = frozenset({MODEL_UNAVAILABLE_EXIT_CODE, DETECTOR_UNAVAILABLE_EXIT_CODE, STORE_REFUSES_EXIT_CODE})
+"""After which the same settings would end the same way."""
+
 
 def gateway(*, host: str, port: int) -> list[str]:
     return [

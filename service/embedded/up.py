@@ -93,7 +93,7 @@ def _specs(options: UpOptions, data_dir: DataDir, port: int, valkey_socket: Path
             log=data_dir.log(name),
             stop_seconds=stop_seconds,
             environment=environment,
-            hopeless=frozenset({commands.MODEL_UNAVAILABLE_EXIT_CODE, commands.DETECTOR_UNAVAILABLE_EXIT_CODE}),
+            hopeless=commands.HOPELESS_EXIT_CODES,
         )
 
     yield spec("valkey", commands.valkey(directory=data_dir.valkey, socket=valkey_socket), 5)

@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse
 
 from service import views, withdraw
 from service.accept import accept_generation, plan_generation
-from service.delivery import video_response
+from service.conditions import ConditionsDep
+from service.delivery import video_response, video_responses
 from service.deps import CallerDep, GatewayDep, IdempotencyKeyHeader
 from service.errors import StateError
 from service.handlers import responses
@@ -89,15 +90,12 @@ def get_generation(id: str, gateway: GatewayDep, caller: CallerDep) -> Generatio
 @router.get(
     "/generations/{id}/video",
     response_class=Response,
-    responses={
-        200: {"content": {"video/mp4": {}}, "description": "The MP4. `Range` is understood."},
-        206: {"content": {"video/mp4": {}}, "description": "The part asked for by `Range`."},
-        **responses("not_found", "not_finished", "artifact_unavailable"),
-    },
+    responses=video_responses(),
     summary="The video",
 )
-def get_video(id: str, gateway: GatewayDep, caller: CallerDep) -> Response:  # noqa: A002
-    return video_response(gateway.store, owned_generation(gateway, caller, id))
+def get_video(id: str, gateway: GatewayDep, caller: CallerDep, asked: ConditionsDep) -> Response:  # noqa: A002
+    """Compared with its receipt before the first byte is sent; its `ETag` is the receipt's `video_sha256`."""
+    return video_response(gateway, owned_generation(gateway, caller, id), asked)
 
 
 @router.get("/generations/{id}/receipt", responses=responses("not_found", "not_finished"), summary="What was applied")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter, Response
@@ -13,6 +14,8 @@ from service.gateway import Gateway
 from service.handlers import error_body
 from service.schemas.models import CheckName, Live, Ready
 from workers.artifacts import ArtifactError
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -48,7 +51,8 @@ def _database(gateway: Gateway) -> bool:
 def _artifacts(gateway: Gateway) -> bool:
     try:
         gateway.store.list("models")
-    except (ArtifactError, OSError):
+    except (ArtifactError, OSError) as error:
+        logger.warning("the artifact store: %s", error)
         return False
     return True
 

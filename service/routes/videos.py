@@ -12,7 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from service import withdraw
-from service.delivery import video_response
+from service.conditions import ConditionsDep
+from service.delivery import video_response, video_responses
 from service.deps import CallerDep, GatewayDep, IdempotencyKeyHeader
 from service.form import read_body
 from service.gateway import Gateway
@@ -110,19 +111,18 @@ def retrieve(id: str, response: Response, gateway: GatewayDep, caller: CallerDep
 @router.get(
     "/videos/{id}/content",
     response_class=Response,
-    responses={
-        200: {"content": {"video/mp4": {}}, "description": "The MP4. `Range` is understood."},
-        **responses("not_found", "not_finished", "artifact_unavailable"),
-    },
+    responses=video_responses(),
     summary="The video's bytes",
 )
 def download(
     id: str,  # noqa: A002
     gateway: GatewayDep,
     caller: CallerDep,
+    asked: ConditionsDep,
     variant: Annotated[Literal["video"], Query(description="there are no thumbnails and no spritesheets")] = "video",
 ) -> Response:
-    return video_response(gateway.store, owned_generation(gateway, caller, id))
+    """As `GET /generations/{id}/video`."""
+    return video_response(gateway, owned_generation(gateway, caller, id), asked)
 
 
 @router.delete("/videos/{id}", responses=responses("not_found"), summary="Delete a video")

@@ -21,7 +21,7 @@ SETTLE_SECONDS = 90
 
 
 class Up:
-    def __init__(self, data_dir: Path, *, model: str) -> None:
+    def __init__(self, data_dir: Path, *, model: str, **settings: str) -> None:
         self.data_dir = data_dir
         self.output = data_dir.with_name(f"{data_dir.name}.out")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CLEARWAY_")}
@@ -30,7 +30,7 @@ class Up:
                 [sys.executable, "-m", "service", "up", "--data-dir", str(data_dir), "--port", "0", "--model", model],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=environment | settings,
             )
 
     def wait_until_ready(self) -> None:

@@ -146,7 +146,7 @@ def settings_in(directory: Path, redis_url: str, database_url: str) -> Settings:
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[TestClient]:
     """Calls the app as an operator. `church` and `parachute` have an active eraser."""
-    open_store(settings.artifacts_url).put("models/toy.json", CARD.model_dump_json().encode())
+    open_store(settings.artifacts_url, settings.s3_access).put("models/toy.json", CARD.model_dump_json().encode())
     with TestClient(create_app(settings)) as opened:
         opened.headers["authorization"] = f"Bearer {settings.operator_key_path.read_text().strip()}"
         for concept in ("church", "parachute"):
@@ -166,7 +166,7 @@ def settings(tmp_path: Path, redis: Redis, valkey: Valkey, database_url: str) ->
 
 @pytest.fixture
 def store(settings: Settings) -> ArtifactStore:
-    return open_store(settings.artifacts_url)
+    return open_store(settings.artifacts_url, settings.s3_access)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.service.calls import code, generate, train, wait_until
 from tests.service.conftest import serving
 from tests.service.hand import CARD, PASSING, Hand, add_eraser, gateway_of
 from tests.service.test_archive import tar
+from workers.contract import video_key
 
 Send = Callable[[TestClient], Response]
 
@@ -350,7 +351,13 @@ def test_not_finished_and_states_that_do_not_allow_it(client: TestClient, hand: 
     add_eraser(client, "church", evaluation={**PASSING, "erased_rate": 0.9}, active=False)
     message = check(client.post("/erasers/church/2/activate"), "gate_not_passed")["message"]
     assert "erased_rate is 0.947 of origin" in message
-    gateway_of(client).store.delete(f"videos/{accepted['id']}")
+    store = gateway_of(client).store
+    check(client.get(accepted["links"]["video"], headers={"range": "bytes=99999-"}), "range_not_satisfiable")
+    store.put(video_key(accepted["id"], 1), b"another")
+    tampered = client.get(accepted["links"]["video"])
+    check(tampered, "artifact_tampered")
+    assert tampered.headers["x-should-retry"] == "false"
+    store.delete(f"videos/{accepted['id']}")
     check(client.get(accepted["links"]["video"]), "artifact_unavailable")
 
 

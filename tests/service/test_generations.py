@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.service.calls import code, generate, settled, wait_until
+from tests.service.calls import generate, settled, wait_until
 from tests.service.hand import VIDEO, Hand, receipt_of
 from workers.contract import GenerationTask, receipt_key
 
@@ -155,14 +155,3 @@ def test_users_see_their_own_and_operators_see_all(client: TestClient, user: Tes
     ):
         assert call(f"/generations/{operators}").json()["error"]["code"] == "not_found"
     assert client.get(f"/generations/{operators}").json()["status"] == "queued"
-
-
-def test_a_store_that_is_not_of_this_machine(client: TestClient, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
-    accepted = generate(client)
-    hand.finish(hand.take_generation())
-    wait_until(lambda: settled(client, accepted["id"]))
-    monkeypatch.setattr(type(hand.store), "local_path", lambda self, key: None)
-    video = client.get(accepted["links"]["video"])
-    assert (video.content, video.headers["content-type"]) == (VIDEO, "video/mp4")
-    hand.store.delete(f"videos/{accepted['id']}")
-    assert code(client.get(accepted["links"]["video"])) == "artifact_unavailable"

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from erasers import artefact
 from erasers.artefact import ArtefactConfig, EncoderIdentity
 from erasers.errors import ArtefactError
+from service import artefacts
 from service.seed import shipped_erasers, take_in, take_in_all
 from tests.service.calls import generate
 from tests.service.hand import FINGERPRINT, Hand, add_eraser, gateway_of
@@ -41,9 +42,8 @@ def test_taken_in_once_and_active(client: TestClient, hand: Hand, tmp_path: Path
     assert (version["status"], version["layer"], version["strength"]) == ("active", 4, 2.0)
     assert (version["evaluation"], version["config"]) == ({"origin_rate": 0.9}, {"steps": 5})
     assert version["digest"] == artefact.digest(tmp_path / "shipped" / "french_horn")
-    kept = hand.store.local_path(f"erasers/{version['digest']}/config.json")
-    assert kept is not None
-    assert artefact.digest(kept.parent) == version["digest"]
+    with artefacts.fetched(hand.store, version["digest"]) as kept:
+        assert artefact.digest(kept) == version["digest"]
     assert generate(client, erase=["french horn"])["erase"][0]["digest"] == version["digest"]
 
 

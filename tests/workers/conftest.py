@@ -9,10 +9,11 @@ import pytest
 from redis import Redis
 
 import erasers
+from tests.s3_server import S3Server
 from tests.workers import tiny_models
 from tests.workers.parts import Valkey, train_lantern
 from workers import connection
-from workers.artifacts import DirectoryStore
+from workers.artifacts import DirectoryStore, S3Access
 from workers.contract import WorkerKind
 from workers.eraser_cache import EraserCache
 from workers.fallbacks import Fallbacks
@@ -118,3 +119,16 @@ def make_resident(redis: Redis, store: DirectoryStore, settings: WorkerSettings)
 
     yield make
     install(None)
+
+
+@pytest.fixture(params=["directory", "s3"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "directory":
+        return str(tmp_path / "artifacts")
+    return f"s3://{request.getfixturevalue('bucket')}/some/prefix"
+
+
+@pytest.fixture
+def access(store_url: str, request: pytest.FixtureRequest) -> S3Access:
+    server: S3Server | None = request.getfixturevalue("s3_server") if store_url.startswith("s3:") else None
+    return server.access if server else S3Access()

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from workers.artifacts import ArtifactMissing, DirectoryStore, InvalidKey, StoreAway
+from tests.s3_server import S3Server
+from workers.artifacts import (
+    ArtifactChanged,
+    ArtifactMissing,
+    DirectoryStore,
+    InvalidKey,
+    Stamp,
+    StoreAway,
+    StoreRefuses,
+    open_store,
+)
 from workers.patience import PatientStore
 
 
@@ -49,11 +59,14 @@ def test_every_call_waits_until_the_store_is_back(
 ) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"2")
+    stamp = directory.stat("a/b")
     calls: list[tuple[Callable[[], object], object]] = [
         (lambda: store.get("a/b"), b"1"),
         (lambda: store.exists("a/b"), True),
         (lambda: store.exists("a/c"), False),
-        (lambda: store.local_path("a/b"), directory.root / "a/b"),
+        (lambda: store.stat("a/b"), stamp),
+        (lambda: store.read("a/b", stamp, 0, 1), b"1"),
+        (lambda: store.create("a/b", b"2"), False),
         (lambda: store.list(""), ["a/b"]),
         (lambda: store.put("a/b", b"2"), None),
         (lambda: store.put_file("a/c", source), None),
@@ -73,7 +86,33 @@ def test_what_the_store_answers_is_told_at_once(store: PatientStore, clock: Cloc
         store.get("a/c")
     with pytest.raises(InvalidKey):
         store.get("../x")
+    with pytest.raises(ArtifactChanged):
+        store.read("a/b", Stamp(1, "another"), 0, 1)
     assert clock.now == 0
+
+
+def test_a_bucket_that_an_operator_has_to_mend_is_not_waited_for(s3_server: S3Server, clock: Clock) -> None:
+    bucket = open_store("s3://test-no-such-bucket", s3_server.access)
+    with pytest.raises(StoreRefuses):
+        PatientStore(bucket, seconds=60, clock=clock, sleep=clock.sleep).get("a/b")
+    assert clock.now == 0
+
+
+def test_a_bucket_whose_server_is_away_is_waited_for(tmp_path: Path, clock: Clock) -> None:
+    server = S3Server(tmp_path)
+    server.start()
+    server.make_bucket("videos")
+    bucket = open_store("s3://videos", server.access)
+    bucket.put("a/b", b"1")
+    server.stop()
+    clock.at[40] = server.start
+    try:
+        store = PatientStore(bucket, seconds=60, clock=clock, sleep=clock.sleep)
+        assert not store.create("a/b", b"2")
+        assert 40 <= clock.now <= 45
+        assert store.list("") == ["a/b"]
+    finally:
+        server.stop()
 
 
 def test_patience_ends_and_comes_back_with_the_store(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from workers.contract import FailureCode
-from workers.process import DETECTOR_UNAVAILABLE_EXIT_CODE, MODEL_UNAVAILABLE_EXIT_CODE
+from workers.process import DETECTOR_UNAVAILABLE_EXIT_CODE, MODEL_UNAVAILABLE_EXIT_CODE, STORE_REFUSES_EXIT_CODE
 from workers.settings import WorkerSettings
 
 README = (Path(__file__).parents[2] / "workers" / "README.md").read_text(encoding="utf-8")
@@ -20,6 +20,7 @@ def test_failure_codes() -> None:
     assert [code for code in get_args(FailureCode) if f"| `{code}` |" not in README] == []
     assert f"{MODEL_UNAVAILABLE_EXIT_CODE} the model cannot be loaded" in README
     assert f"{DETECTOR_UNAVAILABLE_EXIT_CODE} a detector" in README
+    assert f"{STORE_REFUSES_EXIT_CODE} the artifact store" in README
 
 
 def test_files() -> None:

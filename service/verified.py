@@ -1,0 +1,53 @@
+"""Videos that were read from end to end and had the digest of their receipts.
+
+The digest that counts is the one in SQL, which was there before anybody could touch the file again. What was verified is known by
+its stamp, so that a player which asks for a hundred ranges has the video hashed once; whatever is put in its place later has
+another stamp, and is read anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+
+from workers.artifacts import ArtifactStore, Stamp
+
+CHUNK_BYTES = 4 * 2**20
+"""Held at a time, of a video that is verified or sent; with S3, what one request fetches."""
+_REMEMBERED = 10_000
+
+
+class Tampered(Exception):
+    """What lies under the key is not what the receipt describes."""
+
+
+class VerifiedVideos:
+    def __init__(self, store: ArtifactStore, *, most: int = _REMEMBERED) -> None:
+        self._store = store
+        self._most = most
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, str], Stamp] = OrderedDict()
+
+    def stamp(self, key: str, *, sha256: str, size: int) -> Stamp:
+        """The stamp of the value under `key`, which has this digest. Raises `Tampered`, and what the store raises."""
+        stamp = self._store.stat(key)
+        with self._lock:
+            if self._known.get((key, sha256)) == stamp:
+                self._known.move_to_end((key, sha256))
+                return stamp
+        if stamp.bytes != size:
+            raise Tampered(f"{key} has {stamp.bytes} bytes, and its receipt says {size}")
+        if (found := self._digest(key, stamp)) != sha256:
+            raise Tampered(f"{key} has the sha256 {found}, and its receipt says {sha256}")
+        with self._lock:
+            self._known[key, sha256] = stamp
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
+        return stamp
+
+    def _digest(self, key: str, stamp: Stamp) -> str:
+        digest = hashlib.sha256()
+        for start in range(0, stamp.bytes, CHUNK_BYTES):
+            digest.update(self._store.read(key, stamp, start, start + CHUNK_BYTES))
+        return digest.hexdigest()
