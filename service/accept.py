@@ -23,6 +23,7 @@ from service.schemas.generations import GenerateRequest, Plan
 from service.store import erasers, jobs, pinned
 from service.store.identifiers import new_id
 from service.store.models import Job
+from service.verification import Lookout
 from workers.contract import ModelCard, PromptPair, TrainingTask
 
 logger = logging.getLogger(__name__)
@@ -31,18 +32,18 @@ _VERSION_TRIES = 5
 
 
 def plan_generation(gateway: Gateway, caller: Caller, request: GenerateRequest) -> Plan:
-    card = gateway.catalogue.card(request.model)
+    card, lookout = _model(gateway, request)
     with gateway.database.read() as session:
-        return plan(session, request, card, binding_of(session, caller.key_id))
+        return plan(session, request, card, binding_of(session, caller.key_id), lookout)
 
 
 def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest, *, claim: Claim | None = None) -> Job:
-    card = gateway.catalogue.card(request.model)
+    card, lookout = _model(gateway, request)
     job_id = new_id("gen")
     with gateway.database.shared() as session:  # no eraser is retired and no policy changed between check and insert
         if claim is not None:
             claim.take(session, job_id)
-        planned = plan(session, request, card, binding_of(session, caller.key_id))
+        planned = plan(session, request, card, binding_of(session, caller.key_id), lookout)
         allow(gateway, session, caller)
         job = jobs.insert(
             session,
@@ -57,6 +58,12 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
         audit.accepted_generation(session, job, planned, keep_prompt=gateway.audit_prompts)
     _accepted(gateway, job)
     return job
+
+
+def _model(gateway: Gateway, request: GenerateRequest) -> tuple[ModelCard, Lookout]:
+    """What the store says of the request's model: asked before the transaction, which waits for no store."""
+    card = gateway.catalogue.card(request.model)
+    return card, Lookout(gateway.catalogue.detectors(card.id), gateway.verify_max_share)
 
 
 def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, claim: Claim | None = None) -> Job:

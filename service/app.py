@@ -140,6 +140,7 @@ def _build(
         key_limits={name: getattr(settings, f"key_{name}") for name in get_args(LimitName)},
         backlog=Backlog(most=settings.max_queued),
         audit_prompts=settings.audit_prompts,
+        verify_max_share=settings.verify_max_share,
         metrics=metrics,
         metrics_token=settings.metrics_token,
     )

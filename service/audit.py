@@ -63,6 +63,7 @@ def accepted_generation(session: Session, job: Job, planned: Plan, *, keep_promp
     details = planned.model_dump(include={"policies", "seed", "model", "encoder_fingerprint"})
     details["erase"] = [eraser.model_dump(exclude={"layer"}) for eraser in planned.erase]
     details["fallbacks"] = [fallback.model_dump() for fallback in planned.fallbacks]
+    details["checks"] = [check.model_dump() for check in planned.checks]
     details["prompt_sha256"] = hashlib.sha256(planned.prompt.encode()).hexdigest()
     if keep_prompt:
         details["prompt"] = planned.prompt

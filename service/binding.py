@@ -70,6 +70,7 @@ def _rules(rules: PolicyRules) -> Rules:
     return Rules(
         mandatory=tuple(wish_of(item, rules.on_missing) for item in rules.mandatory),
         defaults=tuple(wish_of(item, rules.on_missing) for item in rules.defaults),
+        verify=rules.verify,
         models=None if rules.models is None else frozenset(rules.models),
         limits={name: most for name, most in limits if most is not None},
     )

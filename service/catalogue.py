@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pydantic import ValidationError
 
 from service.errors import MissingError, UnavailableError
 from workers.artifacts import ArtifactMissing, ArtifactStore, InvalidKey
-from workers.contract import ModelCard, model_key
+from workers.contract import Detectors, ModelCard, detectors_key, model_key
 
 _FRESH_SECONDS = 3.0
 
@@ -24,6 +24,7 @@ class Catalogue:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
+        self._detectors: dict[str, tuple[float, Mapping[str, str]]] = {}
         self._cards: dict[str, tuple[float, ModelCard]] = {}
 
     def card(self, model: str | None) -> ModelCard:
@@ -45,6 +46,20 @@ class Catalogue:
         with self._lock:
             self._cards[wanted] = (self._clock(), card)
         return card
+
+    def detectors(self, model: str) -> Mapping[str, str]:
+        """Who can look for what in the frames of a model that has a card, by the name of the concept, as its worker said."""
+        with self._lock:
+            read_at, told = self._detectors.get(model, (float("-inf"), {}))
+        if self._clock() - read_at < _FRESH_SECONDS:
+            return told
+        try:
+            told = Detectors.model_validate_json(self._store.get(detectors_key(model))).detectors
+        except (ArtifactMissing, ValidationError):  # of a worker of another version
+            told = {}
+        with self._lock:
+            self._detectors[model] = (self._clock(), told)
+        return told
 
     def cards(self) -> list[ModelCard]:
         """All readable cards, by id."""

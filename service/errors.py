@@ -45,6 +45,7 @@ ErrorCode = Literal[
     "invalid_strength",
     "eraser_not_active",
     "eraser_wrong_encoder",
+    "not_verifiable",
     "unsupported_input",
     "invalid_size",
     "invalid_seconds",
@@ -110,6 +111,7 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "invalid_strength": Meaning(422, "The strength of an eraser is a number from 0 to 100."),
     "eraser_not_active": Meaning(409, "The eraser exists, but is not active."),
     "eraser_wrong_encoder": Meaning(409, "The eraser was made for another text encoder than the model's."),
+    "not_verifiable": Meaning(422, "No detector of the model can look for a concept that is erased, so `verify` cannot hold."),
     "unsupported_input": Meaning(422, "A file or a reference to one; videos are made from text alone."),
     "invalid_size": Meaning(422, "Width or height that the model cannot make."),
     "invalid_seconds": Meaning(422, "A duration that is not whole seconds, or longer than the model makes."),
@@ -129,7 +131,9 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "gate_not_passed": Meaning(409, "The evaluation does not reach the thresholds for activation."),
     "no_previous_version": Meaning(409, "No other version of the eraser was ever active for this text encoder."),
     "alias_conflict": Meaning(409, "A name would be a concept and an alias, or an alias of an alias."),
-    "policy_unsatisfied": Meaning(409, "An eraser that a policy demands cannot act; nothing is generated without it."),
+    "policy_unsatisfied": Meaning(
+        409, "An eraser or a check that a policy demands is not to be had; nothing is generated without it."
+    ),
     "policy_forbids": Meaning(403, "A policy does not allow the model, or so many pixels, frames or steps."),
     "policy_needs_eraser": Meaning(409, "A policy in force needs this version of the eraser: change the policy first."),
     "rate_limited": Meaning(429, "The key made as many requests as it may make in a minute."),

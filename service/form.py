@@ -20,7 +20,8 @@ from service.body import parse
 from service.errors import RequestError
 from service.once import said_again
 
-_NUMBERS = frozenset({"seed", "num_inference_steps", "guidance_scale"})
+_LITERALS = frozenset({"seed", "num_inference_steps", "guidance_scale", "verify"})
+"""Fields that are no text: numbers, true and false."""
 _LISTS = frozenset({"erase", "erase[]"})
 
 
@@ -75,7 +76,7 @@ def fields_of(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, Any]:
         elif name.startswith("input_reference["):
             fields["input_reference"] = value
         else:
-            _put(fields, name, _number(value) if name in _NUMBERS else value, name)
+            _put(fields, name, _literal(value) if name in _LITERALS else value, name)
     if lists:
         fields["erase"] = _erase(lists)
     if metadata:
@@ -89,8 +90,8 @@ def _put(target: dict[str, Any], key: str, value: object, name: str) -> None:
     target[key] = value
 
 
-def _number(value: str) -> Any:
-    """As JSON writes numbers; anything else is left as it is, to be refused where types are checked."""
+def _literal(value: str) -> Any:
+    """As JSON writes it; anything else is left as it is, to be refused where types are checked."""
     try:
         return json.loads(value)
     except (ValueError, RecursionError):

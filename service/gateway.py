@@ -40,5 +40,6 @@ class Gateway:
     key_limits: Mapping[LimitName, int | None]  # of a new key that is given no others
     backlog: Backlog
     audit_prompts: bool
+    verify_max_share: float
     metrics: Metrics
     metrics_token: SecretStr

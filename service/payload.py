@@ -6,7 +6,7 @@ from typing import Any
 
 from service.schemas.generations import Plan
 from service.store.models import Job
-from workers.contract import EraserPin, FallbackPin, GenerationTask, TrainingTask
+from workers.contract import CheckPin, EraserPin, FallbackPin, GenerationTask, TrainingTask
 
 
 def payload(job: Job) -> dict[str, Any]:
@@ -22,8 +22,9 @@ def _generation(job: Job) -> GenerationTask:
         for eraser in plan.erase
     )
     fallbacks = tuple(FallbackPin(**fallback.model_dump()) for fallback in plan.fallbacks)
-    numbers = plan.model_dump(exclude={"erase", "fallbacks", "encoder_fingerprint", "policies"})
-    return GenerationTask(id=job.id, attempt=job.attempt, erase=pins, fallbacks=fallbacks, **numbers)
+    checks = tuple(CheckPin(**check.model_dump()) for check in plan.checks)
+    numbers = plan.model_dump(exclude={"erase", "fallbacks", "checks", "encoder_fingerprint", "policies"})
+    return GenerationTask(id=job.id, attempt=job.attempt, erase=pins, fallbacks=fallbacks, checks=checks, **numbers)
 
 
 def _training(job: Job) -> TrainingTask:

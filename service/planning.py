@@ -14,15 +14,17 @@ from service.errors import CallerError, RequestError
 from service.policy import LimitName, Rules
 from service.schemas.generations import GenerateRequest, Plan
 from service.stack import resolve
+from service.verification import Lookout, checks
 from workers.contract import ModelCard
 
 Number = TypeVar("Number", int, float)
 
 
-def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: Binding) -> Plan:
+def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: Binding, lookout: Lookout) -> Plan:
     _allow_model(card, binding)
     guidance = _or(request.guidance_scale, card.default_guidance_scale)
     stack = resolve(session, request, card, guidance_scale=guidance, binding=binding)
+    concepts = sorted([*(eraser.concept for eraser in stack.erase), *(fallback.concept for fallback in stack.fallbacks)])
     width, height, frames, steps = (_default(name, card, binding) for name in get_args(LimitName))
     planned = Plan(
         model=card.id,
@@ -38,6 +40,7 @@ def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: B
         frames_per_second=card.default_frames_per_second,
         erase=stack.erase,
         fallbacks=stack.fallbacks,
+        checks=checks(concepts, lookout, requested=request.verify, binding=binding),
         policies=binding.applied,
     )
     _allow_numbers(planned, binding)

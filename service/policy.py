@@ -1,7 +1,7 @@
 """What policies come to, together and with what a request asks for. Pure: who is bound by which policy is `service.binding`'s.
 
-`join` is commutative, associative and idempotent, and it only grows: another policy adds erasers, makes them stronger, and
-takes models and sizes away. `merge` is monotone in the mandatory set: no request can weaken a policy.
+`join` is commutative, associative and idempotent, and it only grows: another policy adds erasers, makes them stronger, has
+frames looked at, and takes models and sizes away. `merge` is monotone in the mandatory set: no request can weaken a policy.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Rules:
 
     mandatory: tuple[Wish, ...] = ()
     defaults: tuple[Wish, ...] = ()  # where a request does not say what to erase
+    verify: bool = False
     models: frozenset[str] | None = None  # None: all
     limits: Mapping[LimitName, int] = field(default_factory=dict)
 
@@ -49,6 +50,7 @@ def join(policies: Iterable[Rules]) -> Rules:
     return Rules(
         mandatory=unite(wish for rules in every for wish in rules.mandatory),
         defaults=unite(wish for rules in every for wish in rules.defaults),
+        verify=any(rules.verify for rules in every),
         models=frozenset.intersection(*allowed) if allowed else None,
         limits=limits,
     )

@@ -71,6 +71,10 @@ class Settings(BaseSettings):
 
     audit_prompts: bool = Field(default=False, description="The audit log keeps prompts, for good, beside their SHA-256.")
 
+    verify_max_share: float = Field(
+        default=0.0, ge=0, lt=1, description="Of the frames of a verified generation; above it a concept counts as seen."
+    )
+
     gate_min_origin_rate: float = Field(default=0.3, ge=0, le=1, description="Below this the model barely shows the concept.")
     gate_max_erased: float = Field(default=0.10, ge=0, le=1, description="Concept left on plain prompts, relative to origin.")
     gate_max_synonym: float = Field(default=0.15, ge=0, le=1, description="Concept left on synonyms, relative to origin.")

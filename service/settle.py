@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from service import audit, registry
 from service.logs import about
 from service.metrics import Metrics
-from service.schemas.generations import AppliedFallback, Plan
+from service.schemas.generations import AppliedFallback, Plan, PlannedCheck
 from service.states import TERMINAL
 from service.store import jobs
 from service.store.database import Database
@@ -28,6 +28,7 @@ from service.window import Window
 from workers.artifacts import ArtifactMissing, ArtifactStore
 from workers.contract import (
     MAX_ATTEMPTS,
+    Check,
     FailureRecord,
     FallbackUse,
     Receipt,
@@ -89,6 +90,10 @@ class Settler:
             raise _Unusable("the receipt does not list exactly the erasers that were asked for; the video is withheld")
         if [_asked(use) for use in receipt.fallbacks] != [_asked(fallback) for fallback in plan.fallbacks]:
             raise _Unusable("the receipt does not list exactly the fallbacks that were asked for; the video is withheld")
+        if [_promised(check) for check in receipt.checks] != [_promised(check) for check in plan.checks]:
+            raise _Unusable("the receipt does not list exactly the checks that were promised; the video is withheld")
+        if any(check.verdict != "not_seen" or check.share > check.max_share for check in receipt.checks):
+            raise _Unusable("the receipt says that an erased concept was seen; the video is withheld")
         if not self._store.exists(video_key(job.id, job.attempt)):
             raise _Unusable("there is a receipt, but no video")
         result = _finite(receipt.model_dump(mode="json"))
@@ -155,6 +160,10 @@ def _failing(code: str, message: str) -> Move:
 
 def _asked(fallback: FallbackUse | AppliedFallback) -> tuple[str, str, dict[str, Any], float]:
     return fallback.concept, fallback.method, fallback.settings, round(fallback.strength, 4)
+
+
+def _promised(check: Check | PlannedCheck) -> tuple[str, str, float]:
+    return check.concept, check.detector, round(check.max_share, 6)
 
 
 def _began(job: Job, seconds: float) -> datetime:

@@ -26,6 +26,7 @@ STATUSES: Mapping[JobStatus, VideoStatus] = {
     "failed": "failed",
     "canceled": "failed",  # clients wait for ever, or stop in silence, on a word that they do not know
 }
+_AFTER_DENOISING = frozenset({"decode", "verify", "mp4", "store"})
 _PARAMS: Mapping[str | None, str] = {"width": "size", "height": "size", "num_frames": "seconds"}
 
 
@@ -76,6 +77,7 @@ def video(job: Job, progress: Progress | None) -> Video:
         state=job.status,
         erase=plan.erase,
         fallbacks=plan.fallbacks,
+        checks=plan.checks,
         policies=plan.policies,
         num_frames=plan.num_frames,
         frames_per_second=plan.frames_per_second,
@@ -91,7 +93,7 @@ def _percent(status: JobStatus, progress: Progress | None) -> int:
         return 100
     if status != "running" or progress is None:
         return 0
-    if progress.stage == "decode":
+    if progress.stage in _AFTER_DENOISING:
         return 99
     if progress.stage != "denoise" or progress.step is None or not progress.total:
         return 0

@@ -36,6 +36,8 @@ FailureCode = Literal[
     "eraser_corrupt",  # its bytes do not have the pinned digest, or do not parse
     "eraser_incompatible",  # made for another text encoder than the one loaded
     "eraser_inactive",  # hooked, but it edited no token of a prompt it should have edited
+    "concept_seen",  # verified: what was to be erased is still in the frames
+    "not_verifiable",  # to be verified, and the worker has not the detector that was promised
     "prompt_too_long",  # more tokens than the encoder takes; nothing is silently cut off
     "invalid_request",  # sizes that this model cannot make
     "invalid_pairs",  # training pairs refused; the message lists the offending lines
@@ -47,6 +49,9 @@ FailureCode = Literal[
     "cancelled",
     "internal_error",
 ]
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Record(BaseModel):
@@ -78,6 +83,14 @@ class FallbackPin(Record):
     strength: float = Field(ge=0, le=1, description="γ; 1 is all that such a method does")
 
 
+class CheckPin(Record):
+    """One erased concept of one request that must not be seen in the frames, and who looks."""
+
+    concept: str
+    detector: str = Field(description="its name, as in `Detectors`")
+    max_share: Share = Field(description="of frames; above it the concept counts as seen")
+
+
 class GenerationTask(Record):
     schema_version: Literal[1] = SCHEMA_VERSION
     id: Identifier
@@ -87,6 +100,7 @@ class GenerationTask(Record):
     negative_prompt: str = ""
     erase: tuple[EraserPin, ...]
     fallbacks: tuple[FallbackPin, ...] = ()
+    checks: tuple[CheckPin, ...] = ()
     width: int
     height: int
     num_frames: int
@@ -156,6 +170,13 @@ class FallbackUse(Record):
     score_after: float
 
 
+class Check(CheckPin):
+    """What a detector saw in the frames of one request. A receipt has none with the verdict `seen`: there is no video then."""
+
+    share: Share = Field(description="of the frames in which the concept is seen")
+    verdict: Literal["not_seen", "seen"]
+
+
 class Receipt(Record):
     """Proof of what was applied; its arrival in the store is what makes a generation succeeded."""
 
@@ -166,6 +187,7 @@ class Receipt(Record):
     encoder_fingerprint: Digest
     erasers: tuple[EraserUse, ...]
     fallbacks: tuple[FallbackUse, ...] = ()
+    checks: tuple[Check, ...] = ()
     prompt_sha256: Digest
     seed: int
     width: int
@@ -180,9 +202,6 @@ class Receipt(Record):
     peak_memory_bytes: int
     worker: str
     created_at: str = Field(description="ISO 8601, UTC")
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Interaction(Record):
@@ -250,6 +269,14 @@ class FailureRecord(Record):
     created_at: str
 
 
+class Detectors(Record):
+    """Which concepts a worker can look for in the frames of its model: what may be verified."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    model: str
+    detectors: dict[str, str] = Field(description="name of a concept, in lower case → the detector's name")
+
+
 class ModelCard(Record):
     """What a worker says of the model it holds; the gateway validates requests against it."""
 
@@ -304,6 +331,10 @@ def eraser_key(digest: str, file_name: str) -> str:
 
 def model_key(model_id: str) -> str:
     return f"models/{model_id.replace('/', '--')}.json"
+
+
+def detectors_key(model_id: str) -> str:
+    return f"detectors/{model_id.replace('/', '--')}.json"
 
 
 def model_id(setting: str) -> str:

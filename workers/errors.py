@@ -14,7 +14,9 @@ WorkerError
 │   ├── EraserUnavailable     not in the store
 │   ├── EraserCorrupt         not what was pinned
 │   ├── EraserIncompatible    made for another text encoder
-│   └── EraserInactive        hooked, and edited nothing
+│   ├── EraserInactive        hooked, and edited nothing
+│   ├── NotVerifiable         nobody here can look for the concept
+│   └── ConceptSeen           somebody looked, and it is there
 ├── ModelUnavailable        the model cannot be loaded, or is another one
 ├── DetectorUnavailable     what the settings about detectors name is not there, or cannot be used
 └── UnusableOutput          the model made something that is no video
@@ -83,6 +85,14 @@ class EraserIncompatible(ErasureRefused):
 
 
 class EraserInactive(ErasureRefused):
+    pass
+
+
+class NotVerifiable(ErasureRefused):
+    pass
+
+
+class ConceptSeen(ErasureRefused):
     pass
 
 

@@ -42,6 +42,8 @@ RULES: dict[type[BaseException], Rule] = {
     errors.EraserCorrupt: Rule("eraser_corrupt"),
     errors.EraserIncompatible: Rule("eraser_incompatible"),
     errors.EraserInactive: Rule("eraser_inactive"),
+    errors.NotVerifiable: Rule("not_verifiable"),
+    errors.ConceptSeen: Rule("concept_seen"),
     errors.ModelUnavailable: Rule("model_unavailable"),
     errors.DetectorUnavailable: Rule("internal_error", message=_INTERNAL),
     errors.UnusableOutput: Rule("internal_error"),

@@ -1,15 +1,15 @@
 """One generation, start to finish:
 
-    erasers ─▶ encode ─▶ denoise ─▶ decode ─▶ mp4 ─▶ store, and the receipt that makes it count
+    erasers ─▶ encode ─▶ denoise ─▶ decode [─▶ verify] ─▶ mp4 ─▶ store, and the receipt that makes it count
 
 Whatever goes wrong on the way raises; there is no path on which a requested eraser is left out and a video comes out.
 """
 
 from __future__ import annotations
 
-from workers import memory
+from workers import memory, verification
 from workers.attempt import Attempt
-from workers.contract import GenerationTask, ModelCard, Receipt, video_key
+from workers.contract import Check, GenerationTask, ModelCard, Receipt, video_key
 from workers.errors import InvalidRequest, ModelUnavailable, UnusableOutput
 from workers.pipelines.base import Frames, Shape, Stack
 from workers.receipts import eraser_uses, fallback_uses, make_receipt
@@ -26,6 +26,7 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
         trained, untrained = here.erasers.stack(task.erase), here.fallbacks.stack(task.fallbacks)
         stack = trained + untrained
         check_guidance(stack, shape)
+        verification.check_pins(task.checks, task.model, here.watch)
     with attempt.stage("encode"):
         conditioning = pipeline.encode(task.prompt, task.negative_prompt, stack)
         uses = eraser_uses(task.erase, trained, conditioning.uses, prompt=task.prompt)
@@ -34,6 +35,11 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
         latents = pipeline.denoise([conditioning], [task.seed], shape, attempt.step)
     with attempt.stage("decode"):
         frames = _whole(pipeline.decode(latents), shape)
+    checks: tuple[Check, ...] = ()
+    if task.checks:
+        with attempt.stage("verify"):
+            checks = verification.look(task.checks, frames, here.watch, attempt.step)
+            verification.withhold(checks, len(frames))
     with attempt.stage("mp4"):
         metadata = {"comment": f"clearway generation {task.id}", "clearway_id": task.id, "synthetic": "true"}
         video = encode_mp4(frames, frames_per_second=task.frames_per_second, metadata=metadata)
@@ -45,6 +51,7 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
         fingerprint=pipeline.fingerprint,
         uses=uses,
         fallbacks=fallbacks,
+        checks=checks,
         video=video,
         stage_seconds=attempt.stage_seconds,
         peak_memory_bytes=memory.peak_bytes(pipeline.device),

@@ -11,7 +11,7 @@ import transformers
 
 from workers import connection, log_lines
 from workers.artifacts import StoreRefuses, open_store
-from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, WorkerKind, model_id, model_key
+from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, Detectors, WorkerKind, detectors_key, model_id, model_key
 from workers.eraser_cache import EraserCache
 from workers.errors import DetectorUnavailable, ModelUnavailable
 from workers.fallbacks import Fallbacks
@@ -22,6 +22,7 @@ from workers.resident import Resident, install
 from workers.runtime import ResidentWorker
 from workers.settings import WorkerSettings
 from workers.ticker import ticking
+from workers.verification import known
 from workers.watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -35,14 +36,12 @@ STORE_REFUSES_EXIT_CODE = 5
 def run(kind: WorkerKind, settings: WorkerSettings) -> int:
     """Load the model, then work until asked to stop. Returns the exit code."""
     _log_to_stderr(settings)
-    watch = Watch()
-    if kind == "train":  # generations are not looked at
-        try:
-            watch = Watch.of(settings)
-            watch.load()
-        except DetectorUnavailable as error:
-            logger.critical("%s", error)
-            return DETECTOR_UNAVAILABLE_EXIT_CODE
+    try:
+        watch = Watch.of(settings, with_probes=kind == "train")
+        watch.load()
+    except DetectorUnavailable as error:
+        logger.critical("%s", error)
+        return DETECTOR_UNAVAILABLE_EXIT_CODE
     redis_url = settings.redis_url.get_secret_value()
     queue_redis, redis = connection.patient(redis_url), connection.brisk(redis_url)
     connection.wait_until_up(redis)
@@ -54,9 +53,13 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
         logger.critical("%s", error)
         presence.leave()
         return MODEL_UNAVAILABLE_EXIT_CODE
+    card = pipeline.card()
     store = PatientStore(open_store(settings.artifacts_url, settings.s3_access), seconds=settings.store_patience_seconds)
     try:
-        store.put(model_key(pipeline.card().id), pipeline.card().model_dump_json(indent=2).encode())
+        store.put(model_key(card.id), card.model_dump_json(indent=2).encode())
+        if kind == "generate":  # who verifies
+            told = Detectors(model=card.id, detectors=known(card.id, watch))
+            store.put(detectors_key(card.id), told.model_dump_json(indent=2).encode())
     except StoreRefuses as error:
         logger.critical("%s", error)
         presence.leave()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from erasers.concepts import Concept
-from workers.contract import EraserPin, EraserUse, FallbackPin, FallbackUse, GenerationTask, Receipt
+from workers.contract import Check, EraserPin, EraserUse, FallbackPin, FallbackUse, GenerationTask, Receipt
 from workers.errors import EraserInactive
 from workers.pipelines.base import Stack
 from workers.records import utc_now
@@ -63,6 +63,7 @@ def make_receipt(
     fingerprint: str,
     uses: tuple[EraserUse, ...],
     fallbacks: tuple[FallbackUse, ...],
+    checks: tuple[Check, ...],
     video: bytes,
     stage_seconds: Mapping[str, float],
     peak_memory_bytes: int,
@@ -75,6 +76,7 @@ def make_receipt(
         encoder_fingerprint=fingerprint,
         erasers=uses,
         fallbacks=fallbacks,
+        checks=checks,
         prompt_sha256=hashlib.sha256(task.prompt.encode()).hexdigest(),
         seed=task.seed,
         width=task.width,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from erasers.detectors import FrameDetector, Recipe, parse, shown
+from erasers.detectors import FrameDetector, Recipe, kind_of, parse, shown
 from erasers.errors import ConfigError, JudgeError
 from workers.errors import DetectorUnavailable
 from workers.probe_file import Probes, read_probes
@@ -35,14 +35,20 @@ class Watch:
                 recipe.check()
 
     @classmethod
-    def of(cls, settings: WorkerSettings) -> Watch:
+    def of(cls, settings: WorkerSettings, *, with_probes: bool = True) -> Watch:
+        """Without probes it looks, and measures nothing."""
         recipes = {concept: parse(options) for concept, options in settings.detectors.items()}
-        file = settings.detector_prompts
+        file = settings.detector_prompts if with_probes else None
         return cls(recipes, read_probes(file, watched=recipes.keys()) if file is not None else None)
 
     @property
     def concepts(self) -> list[str]:
         return list(self._recipes)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of detector that watches each."""
+        return {concept: kind_of(recipe) for concept, recipe in self._recipes.items()}
 
     def named(self, concept: str) -> str | None:
         """The concept as the setting calls it; None where no detector watches it."""

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from erasers.detectors.base import FrameDetector, Recipe, shown
-from erasers.detectors.recipes import KINDS, parse
+from erasers.detectors.recipes import KINDS, kind_of, parse
 
-__all__ = ["KINDS", "FrameDetector", "Recipe", "parse", "shown"]
+__all__ = ["KINDS", "FrameDetector", "Recipe", "kind_of", "parse", "shown"]

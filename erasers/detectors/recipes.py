@@ -16,6 +16,11 @@ from erasers.options import from_mapping, near_misses
 KINDS: dict[str, type[Recipe]] = {"nsfw": Nsfw, "nudenet": NudeNet, "identity": Identity, "imagenet": ImageNet}
 
 
+def kind_of(recipe: Recipe) -> str:
+    """What `parse` knows it by."""
+    return next(kind for kind, made in KINDS.items() if type(recipe) is made)
+
+
 def parse(options: Mapping[str, Any]) -> Recipe:
     """The recipe that `kind` and the other options describe. Raises `ConfigError`; installed or not is `Recipe.check`."""
     kind = options.get("kind")

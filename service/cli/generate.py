@@ -22,6 +22,9 @@ def generate(
             help="Where no eraser of a concept is active: `refuse` (the default), or `safree` or `negprompt` stands in."
         ),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Look at the frames: no video where an erased concept is still seen.")
+    ] = False,
     negative: Annotated[str | None, typer.Option(help="Negative prompt.")] = None,
     model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same video.")] = None,
@@ -43,6 +46,7 @@ def generate(
     options: dict[str, Any] = {
         "erase": erase or None,  # left out, so that the defaults of policies hold
         "on_missing": on_missing,
+        "verify": verify or None,
         "negative_prompt": negative,
         "model": model,
         "seed": seed,
@@ -69,6 +73,8 @@ def generate(
         typer.echo(f"{use['concept']}@{use['version']}: layer {use['layer']}, {_tally(use)}")
     for use in receipt["fallbacks"]:
         typer.echo(f"{use['concept']}: no eraser was active, {use['method']} stood in, {_tally(use)}")
+    for check in receipt["checks"]:
+        typer.echo(f"{check['concept']}: seen in {check['share']:.0%} of the frames by the detector {check['detector']}")
     typer.echo(f"{out}: {receipt['video_bytes']} bytes, sha256 {receipt['video_sha256']}, seed {receipt['seed']}")
 
 

@@ -29,8 +29,8 @@ router = APIRouter(
 _REQUEST_ERRORS = responses(
     "invalid_json", "unauthorized", "key_expired", "model_not_found", "eraser_not_active", "eraser_wrong_encoder",
     "payload_too_large", "invalid_request", "unknown_field", "invalid_text", "empty_prompt", "prompt_too_long", "invalid_concept",
-    "too_many_concepts", "duplicate_concept", "unknown_concept", "unknown_version", "invalid_strength", "invalid_size",
-    "invalid_frames", "invalid_steps", "invalid_guidance", "invalid_metadata",
+    "too_many_concepts", "duplicate_concept", "unknown_concept", "unknown_version", "invalid_strength", "not_verifiable",
+    "invalid_size", "invalid_frames", "invalid_steps", "invalid_guidance", "invalid_metadata",
     "invalid_idempotency_key", "idempotency_key_reused",
     "invalid_state", "policy_unsatisfied", "policy_forbids", "model_not_ready", "rate_limited", "too_many_queued", "queue_full",
     "database_unavailable",

@@ -108,6 +108,11 @@ class PromptRequest(RequestBody):
         "`fallbacks` and the receipt then say. A concept with a version never falls back, nor one that a policy names "
         "unless the policy says so too.",
     )
+    verify: bool = Field(
+        default=False,
+        description="look at the frames with the detectors of all concepts that are erased, as `checks` and the receipt then "
+        "say. Where one is still seen the generation fails with `concept_seen`, and there is no video.",
+    )
     negative_prompt: Annotated[Text, AfterValidator(_not_too_long)] = Field(
         default="", description="encoded without erasers; it is no means of erasure"
     )
@@ -157,6 +162,14 @@ class AppliedFallback(ResponseBody):
     strength: float = Field(description="γ")
 
 
+class PlannedCheck(ResponseBody):
+    """One erased concept that must not be seen in the frames, and who looks."""
+
+    concept: str
+    detector: str
+    max_share: float = Field(description="of frames; above it the concept counts as seen")
+
+
 class AppliedPolicy(ResponseBody):
     """One policy that bound a request when it was accepted, as it was then."""
 
@@ -180,6 +193,7 @@ class Plan(ResponseBody):
     negative_prompt: str
     erase: list[AppliedEraser]
     fallbacks: list[AppliedFallback] = Field(default=[], description="in the place of erasers that there are not")
+    checks: list[PlannedCheck] = Field(default=[], description="what is looked for in the frames; none without `verify`")
     policies: list[AppliedPolicy] = Field(default=[], description="those that bind the key, by name")
     width: int
     height: int
@@ -202,6 +216,7 @@ class Generation(ResponseBody):
     negative_prompt: str
     erase: list[AppliedEraser]
     fallbacks: list[AppliedFallback] = Field(description="in the place of erasers that there were not when it was accepted")
+    checks: list[PlannedCheck] = Field(description="what is looked for in the frames; what was seen is on the receipt")
     policies: list[AppliedPolicy] = Field(description="those that bound the key when it was accepted, by name")
     width: int
     height: int

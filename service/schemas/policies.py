@@ -49,6 +49,7 @@ class PolicyRules(RequestBody):
         description="what becomes of a request when none of the erasers that this policy names for a concept is active: "
         "`refuse`, or the training-free method that stands in",
     )
+    verify: bool = Field(default=False, description="every generation is verified, as if each request had asked for it")
     models: (
         Annotated[
             list[Annotated[Text, StringConstraints(min_length=1, max_length=200)]], Field(min_length=1, max_length=MAX_LISTED)

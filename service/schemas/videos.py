@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from service.schemas.base import JobError, ResponseBody
-from service.schemas.generations import AppliedEraser, AppliedFallback, AppliedPolicy, PromptRequest
+from service.schemas.generations import AppliedEraser, AppliedFallback, AppliedPolicy, PlannedCheck, PromptRequest
 from service.schemas.models import Model
 from service.states import JobStatus
 
@@ -69,6 +69,7 @@ class Video(ResponseBody):
     state: JobStatus
     erase: list[AppliedEraser]
     fallbacks: list[AppliedFallback]
+    checks: list[PlannedCheck]
     policies: list[AppliedPolicy]
     num_frames: int
     frames_per_second: int

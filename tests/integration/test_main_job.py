@@ -64,6 +64,19 @@ def test_generate_writes_the_video_and_tells_what_acted(miniature: Up, tmp_path:
     assert hashlib.sha256(out.read_bytes()).hexdigest() in done.stdout
 
 
+def test_verified_on_the_frames(miniature: Up, client: Client, tmp_path: Path) -> None:
+    """What is gone comes out, and the receipt says who looked; what an eraser without effect leaves does not."""
+    prompt = "a parachute over the sea"
+    options = ("--erase", "parachute", "--verify", "--seed", "3", "--out", str(tmp_path / "x.mp4"))
+    done = clearway(miniature, "generate", prompt, *options)
+    assert done.returncode == 0, done.stderr
+    assert "parachute: seen in 0% of the frames by the detector miniature" in done.stdout
+    idle = {"prompt": prompt, "erase": [{"concept": "parachute", "strength": 0}], "seed": 3}
+    assert settled(miniature, client, client.generate(idle)["id"])["status"] == "succeeded"
+    found_out = settled(miniature, client, client.generate({**idle, "verify": True})["id"])
+    assert (found_out["status"], found_out["error"]["code"], found_out["attempt"]) == ("failed", "concept_seen", 1)
+
+
 def test_a_concept_without_an_eraser_is_refused_with_near_misses(miniature: Up, tmp_path: Path) -> None:
     out = tmp_path / "x.mp4"
     done = clearway(miniature, "generate", "a parachute", "--erase", "parashute", "--out", str(out))

@@ -23,6 +23,7 @@ from workers.contract import (
     GENERATE_QUEUE,
     SETTLED_STREAM,
     TRAIN_QUEUE,
+    Check,
     EraserUse,
     FailureCode,
     FailureRecord,
@@ -232,13 +233,15 @@ def receipt_of(task: GenerationTask, **changes: Any) -> Receipt:
     fallbacks = tuple(
         FallbackUse(**fallback.model_dump(), tokens_edited=2, score_before=0.8, score_after=0.2) for fallback in task.fallbacks
     )
-    own = {"prompt", "negative_prompt", "erase", "fallbacks", "schema_version"}
+    checks = tuple(Check(**check.model_dump(), share=0.0, verdict="not_seen") for check in task.checks)
+    own = {"prompt", "negative_prompt", "erase", "fallbacks", "checks", "schema_version"}
     shared = task.model_dump(exclude=own)
     fields = {
         **shared,
         "encoder_fingerprint": FINGERPRINT,
         "erasers": uses,
         "fallbacks": fallbacks,
+        "checks": checks,
         "prompt_sha256": digest_of(task.prompt),
         "video_sha256": hashlib.sha256(VIDEO).hexdigest(),
         "video_bytes": len(VIDEO),

@@ -74,6 +74,7 @@ def test_a_generation_from_acceptance_to_deletion(client: TestClient, user: Test
             for eraser in accepted["erase"]
         ],
         "fallbacks": [],
+        "checks": [],
         "prompt_sha256": digest_of("very private words"), "seed": 7, "model": "toy", "encoder_fingerprint": FINGERPRINT,
     }  # fmt: skip
     hand.finish(hand.take_generation())

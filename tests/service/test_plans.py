@@ -19,6 +19,7 @@ from service.schemas.generations import GenerateRequest
 from service.store import jobs, keys, line
 from service.store.database import Database
 from service.store.models import Job
+from service.verification import Lookout
 from tests.service.hand import CARD, gateway_of
 from tests.service.plans import statements
 
@@ -62,7 +63,7 @@ def test_many_erasers_are_found_as_one_is(client: TestClient) -> None:
 
     def planning(*erase: str) -> list[str]:
         request = GenerateRequest.model_validate({"prompt": "a", "erase": list(erase)})
-        said = statements(database, lambda session: plan(session, request, CARD, binding_of(session, "k")))
+        said = statements(database, lambda session: plan(session, request, CARD, binding_of(session, "k"), Lookout({}, 0)))
         return [sql for sql, _ in said if "FROM eraser_versions" in sql]
 
     (one,), (both,) = planning("church"), planning("church", "parachute")

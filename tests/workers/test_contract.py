@@ -10,6 +10,9 @@ from pydantic import ValidationError
 
 from workers import contract
 from workers.contract import (
+    Check,
+    CheckPin,
+    Detectors,
     EraserPin,
     EraserUse,
     FailureRecord,
@@ -40,6 +43,7 @@ RECORDS: dict[str, Record] = {
             EraserPin(concept="french horn", version=3, digest=B, strength=1.5),
         ),
         fallbacks=(FallbackPin(concept="zebra", method="safree", settings={"alpha": 0.01, "reference": False}, strength=1.0),),
+        checks=(CheckPin(concept="parachute", detector="miniature", max_share=0.0),),
         width=64,
         height=64,
         num_frames=9,
@@ -91,6 +95,7 @@ RECORDS: dict[str, Record] = {
                 score_after=0.125,
             ),
         ),
+        checks=(Check(concept="parachute", detector="miniature", max_share=0.25, share=0.125, verdict="not_seen"),),
         prompt_sha256=B,
         seed=7,
         width=64,
@@ -146,6 +151,7 @@ RECORDS: dict[str, Record] = {
         worker="generate-host-1-0a0a0a0a",
         created_at="2026-11-22T06:00:00.000+00:00",
     ),
+    "detectors": Detectors(model="miniature", detectors={"parachute": "miniature", "nudity": "nsfw"}),
     "model_card": ModelCard(
         id="miniature",
         family="wan",
@@ -176,7 +182,7 @@ def test_records_are_written_as_agreed(name: str) -> None:
 
 
 def test_every_record_has_a_golden_file() -> None:
-    parts = {Record, EraserPin, EraserUse, FallbackPin, FallbackUse, PromptPair, Interaction}
+    parts = {Record, Check, CheckPin, EraserPin, EraserUse, FallbackPin, FallbackUse, PromptPair, Interaction}
     records = {thing for thing in vars(contract).values() if isinstance(thing, type) and issubclass(thing, Record)}
     assert records - parts == {type(record) for record in RECORDS.values()}
     assert {path.stem for path in GOLDEN.iterdir()} == set(RECORDS)
@@ -199,6 +205,7 @@ def test_keys() -> None:
     assert contract.failure_key("train", "ers_1", 1) == "trainings/ers_1/1/failure.json"
     assert contract.eraser_key(A, "config.json") == f"erasers/{A}/config.json"
     assert contract.model_key("THUDM/CogVideoX-2b") == "models/THUDM--CogVideoX-2b.json"
+    assert contract.detectors_key("THUDM/CogVideoX-2b") == "detectors/THUDM--CogVideoX-2b.json"
     assert contract.rq_job_id("gen_1", 3) == "gen_1-3"
     assert contract.lease_key("gen_1") == "clearway:lease:gen_1"
     assert contract.fence_key("gen_1") == "clearway:fence:gen_1"
