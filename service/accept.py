@@ -24,6 +24,7 @@ from service.store import erasers, jobs, pinned
 from service.store.identifiers import new_id
 from service.store.models import Job
 from service.verification import Lookout
+from service.webhooks.address import allow_url
 from workers.contract import ModelCard, PromptPair, TrainingTask
 
 logger = logging.getLogger(__name__)
@@ -32,13 +33,13 @@ _VERSION_TRIES = 5
 
 
 def plan_generation(gateway: Gateway, caller: Caller, request: GenerateRequest) -> Plan:
-    card, lookout = _model(gateway, request)
+    card, lookout = _before(gateway, request)
     with gateway.database.read() as session:
         return plan(session, request, card, binding_of(session, caller.key_id), lookout)
 
 
 def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest, *, claim: Claim | None = None) -> Job:
-    card, lookout = _model(gateway, request)
+    card, lookout = _before(gateway, request)
     job_id = new_id("gen")
     with gateway.database.shared() as session:  # no eraser is retired and no policy changed between check and insert
         if claim is not None:
@@ -53,6 +54,7 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
             key_id=caller.key_id,
             plan=planned.model_dump(mode="json"),
             labels=dict(request.metadata),
+            webhook_url=request.webhook_url,
         )
         pinned.pin(session, job.id, planned.erase)
         audit.accepted_generation(session, job, planned, keep_prompt=gateway.audit_prompts)
@@ -60,8 +62,9 @@ def accept_generation(gateway: Gateway, caller: Caller, request: GenerateRequest
     return job
 
 
-def _model(gateway: Gateway, request: GenerateRequest) -> tuple[ModelCard, Lookout]:
-    """What the store says of the request's model: asked before the transaction, which waits for no store."""
+def _before(gateway: Gateway, request: GenerateRequest) -> tuple[ModelCard, Lookout]:
+    """What needs no transaction: a look at the URL, and what the store says of the model, which may take its time."""
+    allow_url(request.webhook_url, private=gateway.webhook_private)
     card = gateway.catalogue.card(request.model)
     return card, Lookout(gateway.catalogue.detectors(card.id), gateway.verify_max_share)
 

@@ -33,7 +33,21 @@ from service.loops import HintListener, Loop, Sweeper, running
 from service.metrics import Metrics
 from service.query import check_query
 from service.removal import Remover
-from service.routes import aliases, archives, audit, erasers, events, gates, generations, health, keys, models, policies, videos
+from service.routes import (
+    aliases,
+    archives,
+    audit,
+    erasers,
+    events,
+    gates,
+    generations,
+    health,
+    keys,
+    models,
+    policies,
+    videos,
+    webhooks,
+)
 from service.routes import metrics as metrics_route
 from service.rq_queue import RqQueue
 from service.seed import shipped_erasers, take_in_all
@@ -43,6 +57,8 @@ from service.store.database import Database
 from service.store.keys import LimitName
 from service.sweep import Sweep
 from service.verified import VerifiedVideos
+from service.webhooks.deliverer import Deliverer, Patience
+from service.webhooks.sender import Sender
 from service.window import Window
 from workers.artifacts import open_store
 from workers.contract import model_id
@@ -87,7 +103,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Access, metrics=metrics)  # added last, it sees every request first
     handlers.install(app)
     registry = (archives, erasers, aliases, gates)
-    for part in (generations, events, *registry, policies, audit, keys, models, health, metrics_route, videos):
+    for part in (generations, events, *registry, policies, audit, keys, webhooks, models, health, metrics_route, videos):
         app.include_router(part.router)
     return app
 
@@ -141,9 +157,21 @@ def _build(
         backlog=Backlog(most=settings.max_queued),
         audit_prompts=settings.audit_prompts,
         verify_max_share=settings.verify_max_share,
+        webhook_private=settings.webhook_private,
         metrics=metrics,
         metrics_token=settings.metrics_token,
     )
     sweeper = Sweeper(database, sweep, metrics, interval_seconds=settings.sweep_interval_seconds)
     listener = HintListener(redis, database, settler)
-    return gateway, [Loop("settle", listener.step), Loop("sweep", sweeper.step, at_end=sweeper.release)]
+    deliverer = Deliverer(
+        database,
+        Sender(timeout_seconds=settings.webhook_timeout_seconds, private=settings.webhook_private),
+        metrics,
+        Patience(attempts=settings.webhook_attempts, first_pause_seconds=settings.webhook_retry_seconds),
+        interval_seconds=settings.sweep_interval_seconds,
+    )
+    return gateway, [
+        Loop("settle", listener.step),
+        Loop("sweep", sweeper.step, at_end=sweeper.release),
+        Loop("webhooks", deliverer.step),
+    ]

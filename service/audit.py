@@ -40,6 +40,7 @@ Action = Literal[
     "key.created",
     "key.changed",
     "key.rotated",
+    "key.webhook_secret_rotated",
     "key.revoked",
 ]
 

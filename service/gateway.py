@@ -41,5 +41,6 @@ class Gateway:
     backlog: Backlog
     audit_prompts: bool
     verify_max_share: float
+    webhook_private: bool
     metrics: Metrics
     metrics_token: SecretStr

@@ -1,7 +1,7 @@
 """What SQL and Redis say now, asked when Prometheus asks. It is the same on every gateway: take the maximum, not the sum.
 
-SQL is asked three questions, which one index answers: a count of what is queued, of which there is never more than
-`CLEARWAY_MAX_QUEUED`, and of what runs; and the first queued job of each kind.
+SQL is asked four questions, which two indexes answer: a count of what is queued, of which there is never more than
+`CLEARWAY_MAX_QUEUED`, and of what runs; the first queued job of each kind; and a count of webhooks that are due.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.flight import Flight, WorkerState
 from service.states import JOB_STATUSES, TERMINAL
-from service.store import jobs
+from service.store import jobs, webhooks
 from service.store.database import Database
 from workers.contract import WORKER_KINDS
 
@@ -51,10 +51,12 @@ class Gauges(Collector):
         with self._database.read() as session:
             counts = jobs.count_unfinished(session)
             oldest = {kind: jobs.oldest_queued(session, kind) for kind in WORKER_KINDS}
+            webhooks_due = webhooks.count_due(session)
         by_status = GaugeMetricFamily("clearway_jobs", "Unfinished jobs by state.", labels=("kind", "status"))
         for kind, status in product(WORKER_KINDS, UNFINISHED):
             by_status.add_metric((kind, status), counts.get((kind, status), 0))
         yield by_status
+        yield GaugeMetricFamily("clearway_webhooks_due", "Webhooks neither delivered nor given up.", value=webhooks_due)
         age = GaugeMetricFamily("clearway_oldest_queued_seconds", "Age of the oldest queued job; 0 for none.", labels=("kind",))
         now = datetime.now(UTC)
         for kind in WORKER_KINDS:

@@ -1,4 +1,5 @@
-"""Two threads of the gateway: one settles on hints at once, one sweeps every few seconds if no other gateway does."""
+"""Threads of the gateway: one settles on hints at once, one sweeps every few seconds if no other gateway does; what a third does
+is in `service.webhooks`."""
 
 from __future__ import annotations
 

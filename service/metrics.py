@@ -8,7 +8,7 @@ Labels are bounded. Those whose values come from registries and workers take so 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.registry import Collector
@@ -19,6 +19,8 @@ from service.store.models import Job
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MAX_ERASERS, MAX_STAGES = 500, 64
 OTHER = "other"
+Outcome = Literal["delivered", "failed", "given_up"]
+"""Of an attempt at a webhook."""
 
 _WORK_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 _WAIT_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
@@ -61,6 +63,9 @@ class Metrics:
             ("method",),
             registry=registry,
         )
+        self._webhooks = Counter(
+            "clearway_webhook_attempts", "Attempts at webhooks, and what came of each.", ("outcome",), registry=registry
+        )
         self._eraser_labels = _Bounded(MAX_ERASERS)
         self._stage_labels = _Bounded(MAX_STAGES)
 
@@ -85,6 +90,9 @@ class Metrics:
     def swept(self) -> None:
         """By the one gateway that holds the sweep's lease, after a pass that went through."""
         self._sweeps.inc()
+
+    def webhook(self, outcome: Outcome) -> None:
+        self._webhooks.labels(outcome).inc()
 
     def ended(self, job: Job) -> None:
         """After the commit that ended it, by whoever ended it."""

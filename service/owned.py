@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from service.auth import Caller
 from service.errors import MissingError
 from service.gateway import Gateway
 from service.schemas.base import Progress
 from service.states import TERMINAL
-from service.store import jobs
+from service.store import jobs, webhooks
 from service.store.models import Job
+from service.views import Deliveries
 
 
 def owned_generation(gateway: Gateway, caller: Caller, generation_id: str) -> Job:
@@ -26,6 +29,12 @@ def current_generation(gateway: Gateway, caller: Caller, generation_id: str) -> 
     if job.status not in TERMINAL:
         job = gateway.sweep.observe(job)
     return job, progress_of(gateway, job)
+
+
+def deliveries_of(gateway: Gateway, found: Iterable[Job]) -> Deliveries:
+    """What became of their webhooks."""
+    with gateway.database.read() as session:
+        return webhooks.of_jobs(session, found)
 
 
 def progress_of(gateway: Gateway, job: Job) -> Progress | None:

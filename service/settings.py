@@ -75,6 +75,16 @@ class Settings(BaseSettings):
         default=0.0, ge=0, lt=1, description="Of the frames of a verified generation; above it a concept counts as seen."
     )
 
+    webhook_private: bool = Field(
+        default=False,
+        description="Webhooks may go over http, and to addresses that are not public.",
+    )
+    webhook_timeout_seconds: float = Field(default=10.0, gt=0, description="So long a webhook may take to answer.")
+    webhook_attempts: int = Field(default=9, ge=1, le=20, description="Attempts at one delivery; then it is given up.")
+    webhook_retry_seconds: float = Field(
+        default=5.0, gt=0, description="Pause after the first failed attempt at a delivery; each later one is 4 times as long."
+    )
+
     gate_min_origin_rate: float = Field(default=0.3, ge=0, le=1, description="Below this the model barely shows the concept.")
     gate_max_erased: float = Field(default=0.10, ge=0, le=1, description="Concept left on plain prompts, relative to origin.")
     gate_max_synonym: float = Field(default=0.15, ge=0, le=1, description="Concept left on synonyms, relative to origin.")

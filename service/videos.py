@@ -17,6 +17,7 @@ from service.schemas.generations import GenerateRequest, Plan, PromptRequest
 from service.schemas.videos import Video, VideoRequest, VideoStatus
 from service.states import JobStatus
 from service.store.models import Job
+from service.views import Deliveries, webhook
 from workers.contract import ModelCard
 
 STATUSES: Mapping[JobStatus, VideoStatus] = {
@@ -61,7 +62,7 @@ def _frames(seconds: int | None, card: ModelCard) -> int | None:
     return frames
 
 
-def video(job: Job, progress: Progress | None) -> Video:
+def video(job: Job, progress: Progress | None, deliveries: Deliveries) -> Video:
     plan = Plan.model_validate(job.plan)
     return Video(
         id=job.id,
@@ -83,6 +84,7 @@ def video(job: Job, progress: Progress | None) -> Video:
         frames_per_second=plan.frames_per_second,
         seed=plan.seed,
         metadata=job.labels,
+        webhook=webhook(job, deliveries),
         receipt=job.result,
     )
 

@@ -13,14 +13,18 @@ from service.schemas.aliases import Alias
 from service.schemas.base import JobError, Page, Progress
 from service.schemas.erasers import Concept, Eraser, EraserLinks
 from service.schemas.gates import Gate, GateThresholds
-from service.schemas.generations import Generation, GenerationLinks, Plan
+from service.schemas.generations import Generation, GenerationLinks, Plan, Webhook
 from service.schemas.interactions import Interaction
 from service.schemas.policies import Policy, PolicyRules
-from service.store.models import ConceptGate, EraserAlias, EraserVersion, Job, PolicyVersion
+from service.store.models import ConceptGate, EraserAlias, EraserVersion, Job, PolicyVersion, WebhookDelivery
 from workers import contract
 
+Deliveries = Mapping[str, WebhookDelivery]
+"""By the id of the job: `store.webhooks.of_jobs`."""
+NO_DELIVERIES: Deliveries = {}
 
-def generation(job: Job, progress: Progress | None = None) -> Generation:
+
+def generation(job: Job, progress: Progress | None = None, *, deliveries: Deliveries = NO_DELIVERIES) -> Generation:
     path = f"/generations/{job.id}"
     plan = Plan.model_validate(job.plan)
     return Generation(
@@ -31,6 +35,7 @@ def generation(job: Job, progress: Progress | None = None) -> Generation:
         finished_at=job.finished_at,
         attempt=job.attempt,
         metadata=job.labels,
+        webhook=webhook(job, deliveries),
         progress=progress,
         error=_error(job),
         receipt=job.result,
@@ -39,11 +44,24 @@ def generation(job: Job, progress: Progress | None = None) -> Generation:
     )
 
 
-def generations(jobs: Sequence[Job], limit: int) -> Page[Generation]:
+def webhook(job: Job, deliveries: Deliveries) -> Webhook | None:
+    if job.webhook_url is None:
+        return None
+    row = deliveries.get(job.id)
+    return Webhook(
+        url=job.webhook_url,
+        attempts=row.attempts if row else 0,
+        delivered_at=row.delivered_at if row else None,
+        next_attempt_at=row.due_at if row else None,
+        last_error=row.last_error if row else None,
+    )
+
+
+def generations(jobs: Sequence[Job], limit: int, *, deliveries: Deliveries = NO_DELIVERIES) -> Page[Generation]:
     """Up to `limit` of the jobs, of which there is one more where another page follows."""
     shown = jobs[:limit]
     next_cursor = shown[-1].id if len(jobs) > limit else None
-    return Page[Generation](data=[generation(job) for job in shown], next_cursor=next_cursor)
+    return Page[Generation](data=[generation(job, deliveries=deliveries) for job in shown], next_cursor=next_cursor)
 
 
 def eraser(row: EraserVersion, job: Job | None, progress: Progress | None = None) -> Eraser:

@@ -28,7 +28,7 @@ from service.schemas.erasers import (
 )
 from service.schemas.generations import Generation
 from service.states import JobStatus
-from service.store import aliases, erasers, pinned
+from service.store import aliases, erasers, pinned, webhooks
 from service.store.models import EraserVersion
 from service.text import ConceptName
 
@@ -200,7 +200,8 @@ def list_generations(
     with gateway.database.read() as session:
         row = registry.find(session, concept, version)
         found = pinned.page(session, row, status=status, after=cursor, limit=limit + 1)
-    return views.generations(found, limit)
+        deliveries = webhooks.of_jobs(session, found)
+    return views.generations(found, limit, deliveries=deliveries)
 
 
 def _view(gateway: Gateway, concept: str, version: int) -> Eraser:

@@ -15,7 +15,7 @@ from service.gateway import Gateway
 from service.handlers import responses
 from service.owned import owned_generation
 from service.states import TERMINAL
-from service.store import erasers, jobs
+from service.store import erasers, jobs, webhooks
 
 router = APIRouter(responses=responses("unauthorized", "key_expired", "not_found"))
 
@@ -41,7 +41,8 @@ async def generation_events(
     def look() -> Snapshot | None:
         with gateway.database.read() as session:
             job = jobs.get(session, id, kind="generate")
-        return None if job is None else Snapshot(views.generation(job), settled=job.status in TERMINAL)
+            deliveries = {} if job is None else webhooks.of_jobs(session, [job])
+        return None if job is None else Snapshot(views.generation(job, deliveries=deliveries), settled=job.status in TERMINAL)
 
     return gateway.events.respond(id, last_event_id=last_event_id, look=look)
 

@@ -13,13 +13,15 @@ from service.conditions import ConditionsDep
 from service.delivery import video_response, video_responses
 from service.deps import CallerDep, GatewayDep, IdempotencyKeyHeader
 from service.errors import StateError
+from service.gateway import Gateway
 from service.handlers import responses
 from service.idempotency import Claim, accept_once
-from service.owned import current_generation, owned_generation
-from service.schemas.base import Cursor, Limit, Page
+from service.owned import current_generation, deliveries_of, owned_generation
+from service.schemas.base import Cursor, Limit, Page, Progress
 from service.schemas.generations import GenerateRequest, Generation, Plan
 from service.states import JobStatus
-from service.store import jobs
+from service.store import jobs, webhooks
+from service.store.models import Job
 from workers.contract import Receipt
 
 router = APIRouter(
@@ -30,7 +32,7 @@ _REQUEST_ERRORS = responses(
     "invalid_json", "unauthorized", "key_expired", "model_not_found", "eraser_not_active", "eraser_wrong_encoder",
     "payload_too_large", "invalid_request", "unknown_field", "invalid_text", "empty_prompt", "prompt_too_long", "invalid_concept",
     "too_many_concepts", "duplicate_concept", "unknown_concept", "unknown_version", "invalid_strength", "not_verifiable",
-    "invalid_size", "invalid_frames", "invalid_steps", "invalid_guidance", "invalid_metadata",
+    "invalid_size", "invalid_frames", "invalid_steps", "invalid_guidance", "invalid_metadata", "invalid_webhook_url",
     "invalid_idempotency_key", "idempotency_key_reused",
     "invalid_state", "policy_unsatisfied", "policy_forbids", "model_not_ready", "rate_limited", "too_many_queued", "queue_full",
     "database_unavailable",
@@ -63,7 +65,7 @@ def generate(
         return JSONResponse(plan_generation(gateway, caller, request).model_dump(mode="json"))
     claim = Claim.of(caller, idempotency_key, "POST /generate", request)
     accepted = accept_once(gateway.database, claim, lambda: accept_generation(gateway, caller, request, claim=claim))
-    body = views.generation(accepted.job)
+    body = _view(gateway, accepted.job)
     response.headers.update({"location": body.links.self, **accepted.headers})
     return body
 
@@ -79,12 +81,13 @@ def list_generations(
     """Those of the caller's key; an operator sees all."""
     with gateway.database.read() as session:
         found = jobs.page(session, kind="generate", key_id=caller.sees_key, status=status, after=cursor, limit=limit + 1)
-    return views.generations(found, limit)
+        deliveries = webhooks.of_jobs(session, found)
+    return views.generations(found, limit, deliveries=deliveries)
 
 
 @router.get("/generations/{id}", responses=responses("not_found"), summary="One generation")
 def get_generation(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # noqa: A002
-    return views.generation(*current_generation(gateway, caller, id))
+    return _view(gateway, *current_generation(gateway, caller, id))
 
 
 @router.get(
@@ -114,10 +117,14 @@ def cancel(id: str, gateway: GatewayDep, caller: CallerDep) -> Generation:  # no
     job = withdraw.cancel(gateway, caller, owned_generation(gateway, caller, id))
     if job.status != "canceled":
         raise StateError("invalid_state", f"generation {id} is {job.status} and cannot be cancelled any more")
-    return views.generation(job)
+    return _view(gateway, job)
 
 
 @router.delete("/generations/{id}", status_code=204, responses=responses("not_found"), summary="Delete")
 def delete(id: str, gateway: GatewayDep, caller: CallerDep) -> None:  # noqa: A002
     """Its words, its video and its receipt. One that is not finished is cancelled first."""
     withdraw.delete(gateway, caller, owned_generation(gateway, caller, id))
+
+
+def _view(gateway: Gateway, job: Job, progress: Progress | None = None) -> Generation:
+    return views.generation(job, progress, deliveries=deliveries_of(gateway, [job]))

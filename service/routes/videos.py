@@ -19,11 +19,11 @@ from service.form import read_body
 from service.gateway import Gateway
 from service.handlers import responses
 from service.idempotency import Claim, accept_once
-from service.owned import current_generation, owned_generation, progress_of
+from service.owned import current_generation, deliveries_of, owned_generation, progress_of
 from service.schemas.base import Cursor, Limit
 from service.schemas.videos import DeletedVideo, ListedModel, ListedModels, Video, VideoPage, VideoRequest
 from service.served import served_model, served_models
-from service.store import jobs
+from service.store import jobs, webhooks
 from service.store.models import Job
 from service.text import Text
 from service.videos import accept_video, video
@@ -41,7 +41,7 @@ _CREATE_ERRORS = responses(
     "invalid_state", "payload_too_large", "invalid_request", "unknown_field", "unsupported_input", "invalid_text",
     "empty_prompt", "prompt_too_long", "invalid_concept", "too_many_concepts", "duplicate_concept", "unknown_concept",
     "unknown_version", "invalid_strength", "not_verifiable", "invalid_size", "invalid_seconds", "invalid_steps",
-    "invalid_guidance", "invalid_metadata",
+    "invalid_guidance", "invalid_metadata", "invalid_webhook_url",
     "invalid_idempotency_key", "idempotency_key_reused", "policy_unsatisfied", "policy_forbids", "model_not_ready",
     "rate_limited", "too_many_queued", "queue_full", "database_unavailable",
 )  # fmt: skip
@@ -75,7 +75,7 @@ def create(
     claim = Claim.of(caller, idempotency_key, "POST /v1/videos", request)
     accepted = accept_once(gateway.database, claim, lambda: accept_video(gateway, caller, request, claim=claim))
     response.headers.update({**_poll_after(gateway, accepted.job), **accepted.headers})
-    return video(accepted.job, progress_of(gateway, accepted.job))
+    return video(accepted.job, progress_of(gateway, accepted.job), deliveries_of(gateway, [accepted.job]))
 
 
 @router.get("/videos", summary="List videos")
@@ -92,7 +92,8 @@ def list_videos(
         found = jobs.page(
             session, kind="generate", key_id=caller.sees_key, after=after, limit=limit + 1, oldest_first=oldest_first
         )
-    data = [video(job, progress_of(gateway, job)) for job in found[:limit]]
+        deliveries = webhooks.of_jobs(session, found)
+    data = [video(job, progress_of(gateway, job), deliveries) for job in found[:limit]]
     return VideoPage(
         data=data,
         first_id=data[0].id if data else None,
@@ -105,7 +106,7 @@ def list_videos(
 def retrieve(id: str, response: Response, gateway: GatewayDep, caller: CallerDep) -> Video:  # noqa: A002
     job, progress = current_generation(gateway, caller, id)
     response.headers.update(_poll_after(gateway, job))
-    return video(job, progress)
+    return video(job, progress, deliveries_of(gateway, [job]))
 
 
 @router.get(

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
 from service.states import JobStatus
 from service.text import ConceptName, Text
+from service.webhooks.address import WebhookUrl
 from workers.contract import Digest, FallbackMethod
 
 MAX_PROMPT_CHARACTERS = 2000
@@ -125,6 +126,9 @@ class PromptRequest(RequestBody):
     metadata: Annotated[dict[Text, Text], AfterValidator(_metadata)] = Field(
         default={}, description="up to 16 pairs of strings, kept with the generation and given back"
     )
+    webhook_url: WebhookUrl | None = Field(
+        default=None, description="told when the generation has ended: `https://…`, up to 2,000 characters"
+    )
 
 
 class GenerateRequest(PromptRequest):
@@ -177,6 +181,18 @@ class AppliedPolicy(ResponseBody):
     version: int
 
 
+class Webhook(ResponseBody):
+    """What became of telling a client's server that the generation has ended."""
+
+    url: str
+    attempts: int = Field(description="those that began")
+    delivered_at: datetime | None = Field(description="when it answered with 2xx")
+    next_attempt_at: datetime | None = Field(
+        description="at the earliest; null before the end, and when it is delivered or given up"
+    )
+    last_error: str | None = Field(description="of the last attempt")
+
+
 class GenerationLinks(ResponseBody):
     self: str
     video: str
@@ -226,6 +242,7 @@ class Generation(ResponseBody):
     seed: int
     frames_per_second: int
     metadata: dict[str, str]
+    webhook: Webhook | None = Field(description="where the request has a `webhook_url`")
     progress: Progress | None = Field(description="while it runs")
     error: JobError | None
     receipt: dict[str, Any] | None = Field(description="what was applied; present when it succeeded")

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from service.schemas.base import JobError, ResponseBody
-from service.schemas.generations import AppliedEraser, AppliedFallback, AppliedPolicy, PlannedCheck, PromptRequest
+from service.schemas.generations import AppliedEraser, AppliedFallback, AppliedPolicy, PlannedCheck, PromptRequest, Webhook
 from service.schemas.models import Model
 from service.states import JobStatus
 
@@ -75,6 +75,7 @@ class Video(ResponseBody):
     frames_per_second: int
     seed: int
     metadata: dict[str, str]
+    webhook: Webhook | None
     receipt: dict[str, Any] | None = Field(description="what was applied; present when it completed")
 
 

@@ -13,7 +13,8 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, Select, delete, func, literal_column, select, text, union_all, update
 from sqlalchemy.orm import Session
 
-from service.states import JobStatus, check_job_move
+from service.states import TERMINAL, JobStatus, check_job_move
+from service.store import webhooks
 from service.store.identifiers import Prefix, bounds
 from service.store.models import CANCELED, DELETED, Job
 from workers.contract import WORKER_KINDS, WorkerKind
@@ -22,7 +23,15 @@ _PREFIXES: Mapping[WorkerKind, Prefix] = {"generate": "gen", "train": "train"}
 
 
 def insert(
-    session: Session, *, job_id: str, kind: WorkerKind, model: str, key_id: str, plan: dict[str, Any], labels: dict[str, Any]
+    session: Session,
+    *,
+    job_id: str,
+    kind: WorkerKind,
+    model: str,
+    key_id: str,
+    plan: dict[str, Any],
+    labels: dict[str, Any],
+    webhook_url: str | None = None,
 ) -> Job:
     job = Job(
         id=job_id,
@@ -33,6 +42,7 @@ def insert(
         key_id=key_id,
         plan=plan,
         labels=labels,
+        webhook_url=webhook_url,
         created_at=datetime.now(UTC),
     )
     session.add(job)
@@ -137,8 +147,9 @@ def requeue(session: Session, job: Job) -> bool:
 
 
 def hide(session: Session, job: Job) -> None:
-    """Deleted for clients: the words of the request go at once, the row when no worker holds the job any more."""
-    values = {"deleted_at": datetime.now(UTC), "labels": {}, "plan": {}, "result": None}
+    """Deleted for clients: the words of the request go at once, the row when no worker holds the job any more. Nobody is told."""
+    webhooks.drop(session, job.id)
+    values = {"deleted_at": datetime.now(UTC), "labels": {}, "plan": {}, "result": None, "webhook_url": None}
     session.execute(update(Job).where(Job.id == job.id).values(**values))
 
 
@@ -157,11 +168,14 @@ def _alive() -> Select[Job]:
 
 
 def _move(session: Session, job: Job, target: JobStatus, **values: Any) -> bool:
-    """UPDATE … WHERE id, attempt and status are still what the caller saw. On success the caller's `job` follows."""
+    """UPDATE … WHERE id, attempt and status are still what the caller saw. On success the caller's `job` follows, and its
+    webhook is due where this is its end."""
     check_job_move(job.status, target)
     where = (Job.id == job.id, Job.attempt == job.attempt, Job.status == job.status, Job.deleted_at.is_(None))
     moved = cast(CursorResult[Any], session.execute(update(Job).where(*where).values(status=target, **values))).rowcount == 1
     if moved:
         for name, value in {"status": target, **values}.items():
             setattr(job, name, value)
+        if target in TERMINAL and job.webhook_url is not None:
+            webhooks.put(session, job)
     return moved

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from service.store.models import ApiKey
 from service.turns import Priority
+from service.webhooks.signature import new_secret
 
 LimitName = Literal["requests_per_minute", "max_running", "max_queued", "max_trainings"]
 """Columns of `api_keys`; None is no limit."""
@@ -82,6 +83,19 @@ def rotate(session: Session, key: ApiKey, *, secret_sha256: str, previous_until:
     session.add(key)
     key.previous_sha256, key.previous_until = key.secret_sha256, previous_until
     key.secret_sha256 = secret_sha256
+
+
+def webhook_secret(session: Session, key_id: str) -> str:
+    """What deliveries of the key's jobs are signed with; made here when nobody has asked before."""
+    missing = (ApiKey.id == key_id, ApiKey.webhook_secret.is_(None))
+    session.execute(update(ApiKey).where(*missing).values(webhook_secret=new_secret()))
+    return str(session.scalars(select(ApiKey.webhook_secret).where(ApiKey.id == key_id)).one())
+
+
+def rotate_webhook_secret(session: Session, key_id: str) -> str:
+    secret = new_secret()
+    session.execute(update(ApiKey).where(ApiKey.id == key_id).values(webhook_secret=secret))
+    return secret
 
 
 def used(session: Session, key_id: str, *, at: datetime, noted_before: datetime) -> None:

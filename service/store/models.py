@@ -23,6 +23,8 @@ WAITING = "status = 'queued' AND admitted_at IS NULL"
 RUNG = "status = 'queued' AND admitted_at IS NOT NULL"
 """Of a job: let into the window, and not known to have been taken."""
 CANCELED = "status = 'canceled'"
+WEBHOOK_DUE = "due_at IS NOT NULL"
+"""Of a delivery: neither made nor given up."""
 DELETED = "deleted_at IS NOT NULL"
 """Of a job. Nearly none is; an index of those that are not would be taken, on SQLite, for every statement that says so."""
 
@@ -57,6 +59,7 @@ class ApiKey(Base):
     max_running: Mapped[int | None]
     max_queued: Mapped[int | None]
     max_trainings: Mapped[int | None]
+    webhook_secret: Mapped[str | None] = mapped_column(String(64))  # signs deliveries; made when it is first needed
     bucket_full_at: Mapped[datetime | None]  # when the key may send all `requests_per_minute` at once again
 
 
@@ -79,6 +82,7 @@ class Job(Base):
     key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
     plan: Mapped[dict[str, Any]]  # Plan | TrainingTask: decided when accepted, the same for every attempt
     labels: Mapped[dict[str, Any]]  # `metadata` of the request
+    webhook_url: Mapped[str | None] = mapped_column(Text)
     result: Mapped[dict[str, Any] | None]  # Receipt | TrainingResult
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None] = mapped_column(Text)
@@ -87,6 +91,21 @@ class Job(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]  # hidden from clients; the row goes when no worker holds the job any more
+
+
+class WebhookDelivery(Base):
+    """That the end of a job is to be told to its webhook: written by the transaction that ends it."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index("ix_webhook_deliveries_due", "due_at", sqlite_where=text(WEBHOOK_DUE), postgresql_where=text(WEBHOOK_DUE)),
+    )
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    attempts: Mapped[int]  # those that began
+    due_at: Mapped[datetime | None]  # None: delivered, or given up
+    delivered_at: Mapped[datetime | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
 
 
 class IdempotencyKey(Base):

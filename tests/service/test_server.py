@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def gateway_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def gateway_process(settings: Settings, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Its address, and the process."""
     open_store(settings.artifacts_url).put("models/toy.json", CARD.model_dump_json().encode())
     url = f"http://127.0.0.1:{free_port()}"
@@ -39,6 +39,7 @@ def gateway_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[
         "CLEARWAY_REDIS_URL": settings.redis_url.get_secret_value(),
         "CLEARWAY_MODEL": "toy",
         "CLEARWAY_LOG_FORMAT": settings.log_format,
+        **variables,
     }
     command = [sys.executable, "-m", "uvicorn", "service.app:create_app", "--factory", "--port", url.rpartition(":")[2]]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:

@@ -1,0 +1,66 @@
+"""Statements on `webhook_deliveries`, the outbox: what clients' servers are still to be told.
+
+A row is written by the UPDATE's own transaction that ends the job (`store.jobs`), so that neither is without the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, delete, func, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from service.states import TERMINAL
+from service.store.models import WEBHOOK_DUE, Job, WebhookDelivery
+
+
+def put(session: Session, job: Job) -> None:
+    """A job that just ended, and whose request names a webhook."""
+    session.execute(insert(WebhookDelivery).values(job_id=job.id, attempts=0, due_at=job.finished_at))
+
+
+def due(session: Session, *, at: datetime, limit: int) -> Sequence[tuple[Job, WebhookDelivery]]:
+    """Longest due first."""
+    statement = (
+        select(Job, WebhookDelivery)
+        .join(WebhookDelivery, WebhookDelivery.job_id == Job.id)
+        .where(text(WEBHOOK_DUE), WebhookDelivery.due_at <= at)
+        .order_by(WebhookDelivery.due_at)
+        .limit(limit)
+    )
+    return [(job, delivery) for job, delivery in session.execute(statement)]
+
+
+def claim(session: Session, delivery: WebhookDelivery, *, again_at: datetime) -> bool:
+    """Count an attempt. False where another gateway just did."""
+    where = (WebhookDelivery.job_id == delivery.job_id, WebhookDelivery.attempts == delivery.attempts, text(WEBHOOK_DUE))
+    statement = update(WebhookDelivery).where(*where).values(attempts=WebhookDelivery.attempts + 1, due_at=again_at)
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return cast(CursorResult[Any], result).rowcount == 1
+
+
+def note(session: Session, job_id: str, *, attempt: int, error: str | None, at: datetime, again_at: datetime | None) -> None:
+    """What came of an attempt, unless another one has begun since. Without `again_at` it was the last."""
+    values = {"last_error": error, "due_at": again_at, "delivered_at": at if error is None else None}
+    where = (WebhookDelivery.job_id == job_id, WebhookDelivery.attempts == attempt)
+    session.execute(update(WebhookDelivery).where(*where).values(**values))
+
+
+def of_jobs(session: Session, jobs: Iterable[Job]) -> Mapping[str, WebhookDelivery]:
+    """By the id of the job. Asks nothing where none of them has ended and has a webhook."""
+    ids = [job.id for job in jobs if job.webhook_url is not None and job.status in TERMINAL]
+    if not ids:
+        return {}
+    rows = session.scalars(select(WebhookDelivery).where(WebhookDelivery.job_id.in_(ids)))
+    return {row.job_id: row for row in rows}
+
+
+def count_due(session: Session) -> int:
+    """Not delivered, and not given up."""
+    return session.scalar(select(func.count()).select_from(WebhookDelivery).where(text(WEBHOOK_DUE))) or 0
+
+
+def drop(session: Session, job_id: str) -> None:
+    session.execute(delete(WebhookDelivery).where(WebhookDelivery.job_id == job_id))

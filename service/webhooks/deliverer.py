@@ -1,0 +1,121 @@
+"""Delivering: what is due in the outbox is claimed, sent, and its outcome written down.
+
+    end of the generation ──commit──▶ due ──claim──▶ sent ──▶ delivered
+                                       ▲               │
+                                       └── a pause ◀───┴──▶ given up, after the last attempt or a 410
+
+A claim counts the attempt and puts the next one after everything that this one may take, so a gateway that dies in between
+loses nothing, and two gateways never send the same thing at once. It may have arrived all the same: at least once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from service.logs import about
+from service.metrics import Metrics, Outcome
+from service.store import keys, webhooks
+from service.store.database import Database
+from service.store.models import Job
+from service.webhooks.event import body, event_id
+from service.webhooks.sender import Answer, Message, Sender
+from service.webhooks.signature import sign
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 100
+_FACTOR = 4
+"""Every pause is so many times the one before."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    attempts: int
+    first_pause_seconds: float
+
+    def pause_after(self, attempt: int) -> timedelta | None:
+        """None after the last attempt."""
+        if attempt >= self.attempts:
+            return None
+        return timedelta(seconds=self.first_pause_seconds * _FACTOR ** (attempt - 1))
+
+
+@dataclass(frozen=True)
+class _Claimed:
+    job: Job
+    attempt: int
+    message: Message
+
+
+class Deliverer:
+    def __init__(
+        self, database: Database, sender: Sender, metrics: Metrics, patience: Patience, *, interval_seconds: float
+    ) -> None:
+        self._database = database
+        self._sender = sender
+        self._metrics = metrics
+        self._patience = patience
+        self._interval_seconds = interval_seconds
+
+    def step(self, stopping: threading.Event) -> None:
+        while self.run(stopping) == _AT_ONCE and not stopping.is_set():
+            continue
+        stopping.wait(self._interval_seconds)
+
+    def run(self, stopping: threading.Event) -> int:
+        """One batch; how many it was."""
+        claimed = self._claim()
+        if claimed:
+            answers = self._sender.send_all([one.message for one in claimed], stopping)
+            for one, answer in zip(claimed, answers, strict=True):
+                self._note(one, answer)
+        return len(claimed)
+
+    def _claim(self) -> list[_Claimed]:
+        now = datetime.now(UTC)
+        with self._database.read() as session:  # most of the time there is nothing, and nobody is held up
+            if not webhooks.due(session, at=now, limit=1):
+                return []
+        claimed = []
+        with self._database.write() as session:
+            for job, delivery in webhooks.due(session, at=now, limit=_AT_ONCE):
+                attempt = delivery.attempts + 1
+                again = (
+                    now
+                    + timedelta(seconds=2 * self._sender.timeout_seconds)
+                    + (self._patience.pause_after(attempt) or timedelta())
+                )
+                if job.webhook_url is not None and webhooks.claim(session, delivery, again_at=again):
+                    secret = keys.webhook_secret(session, job.key_id)
+                    claimed.append(_Claimed(job, attempt, _message(job, job.webhook_url, secret)))
+        return claimed
+
+    def _note(self, one: _Claimed, answer: Answer) -> None:
+        """The outcome of an attempt; nothing where the generation was deleted meanwhile."""
+        now = datetime.now(UTC)
+        pause = None if answer.gone else self._patience.pause_after(one.attempt)
+        again = None if answer.error is None or pause is None else now + pause
+        with self._database.write() as session:
+            webhooks.note(session, one.job.id, attempt=one.attempt, error=answer.error, at=now, again_at=again)
+        outcome: Outcome = "delivered" if answer.error is None else "failed" if again else "given_up"
+        self._metrics.webhook(outcome)
+        logger.info("webhook", extra={**about(one.job), "outcome": outcome, "code": answer.error})
+
+
+def _message(job: Job, url: str, secret: str) -> Message:
+    content, timestamp = body(job), int(time.time())
+    return Message(
+        url=url,
+        headers={
+            "content-type": "application/json",
+            "user-agent": "Clearway",
+            "webhook-id": event_id(job),
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(secret, event_id=event_id(job), timestamp=timestamp, body=content),
+        },
+        body=content,
+    )
