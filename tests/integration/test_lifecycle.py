@@ -56,6 +56,13 @@ def test_a_generation_gives_the_video_that_its_receipt_describes(up: Up, client:
     assert (receipt["width"], receipt["height"], receipt["num_frames"], receipt["seed"]) == (32, 32, 5, 1)
 
 
+def test_the_logs_of_up_are_text_and_name_the_job(up: Up, client: Client) -> None:
+    generation = settled(up, client, client.generate(SMALL)["id"])
+    about = f"[job={generation['id']} attempt=1 kind=generate "
+    assert f" INFO workers.tasks: succeeded {about}" in (up.data_dir / "logs" / "worker.log").read_text()
+    assert f"job={generation['id']} attempt=1 kind=generate key=" in (up.data_dir / "logs" / "gateway.log").read_text()
+
+
 def test_events_tell_steps_and_the_end(client: Client) -> None:
     generation_id = client.generate(SMALL)["id"]
     events = list(client.follow_generation(generation_id))
