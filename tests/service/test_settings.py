@@ -46,6 +46,8 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         {"redis_url": SecretStr("http://host")},
         {"database_url": SecretStr("nonsense")},
+        {"s3_endpoint": "seaweed:8333"},
+        {"s3_secret_access_key": SecretStr("nonsense")},
         {"gate_max_erased": 2.0},
         {"sweep_interval_seconds": 0},
         {"log_level": "LOUD"},

@@ -268,6 +268,15 @@ def nobody() -> Iterator[str]:
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
+def test_what_is_not_given_the_environment_says(s3_server: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.access.secret_access_key)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.setenv(name, "https://elsewhere.invalid")
+    open_store(f"s3://{bucket}/a", S3Access(s3_server.endpoint)).put("b", b"1")
+    assert opened(s3_server, bucket).get("a/b") == b"1"
+
+
 def test_secrets_are_not_shown(s3_server: S3Server) -> None:
     assert "tests" not in repr(s3_server.access)
     assert "tests" not in repr(opened(s3_server, "test"))

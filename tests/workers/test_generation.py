@@ -309,7 +309,7 @@ def test_who_lost_the_lease_publishes_nothing(
     Interrupted(monkeypatch, wan, step=4, call=lambda: redis.set(lease_key("gen_1"), newer))
     task = task_for(wan)
     run(task)
-    assert store.list("videos") == [video_key("gen_1", 1)], "neither receipt nor failure"
+    assert store.list("videos") == [], "neither receipt nor failure, and no video over that of another"
     assert redis.get(lease_key("gen_1")) == newer.encode()
     assert redis.xlen(SETTLED_STREAM) == 0
 

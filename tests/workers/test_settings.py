@@ -30,6 +30,9 @@ def test_addresses_follow_the_data_directory(monkeypatch: pytest.MonkeyPatch, tm
         {"stage_timeout_seconds": 0},
         {"stage_timeout_seconds": 60, "store_patience_seconds": 60},
         {"evaluation_clips": -1},
+        {"s3_endpoint": "seaweed:8333"},
+        {"s3_access_key_id": "who"},
+        {"s3_secret_access_key": "what"},
         {"modell": "miniature"},
     ],
 )
@@ -40,5 +43,8 @@ def test_nonsense_is_refused(nonsense: dict[str, object]) -> None:
 
 def test_passwords_are_masked() -> None:
     settings = WorkerSettings(redis_url="redis://:hunter2@localhost/0")  # type: ignore[arg-type]
+    bucket = WorkerSettings(s3_access_key_id="a", s3_secret_access_key="hunter2")  # type: ignore[arg-type]
+    assert bucket.s3_access.secret_access_key == "hunter2"
+    assert "hunter2" not in f"{bucket!r} {bucket.model_dump_json()} {bucket.s3_access!r}"
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in settings.model_dump_json()
