@@ -17,7 +17,7 @@ import pytest
 
 from erasers import artefact
 from service.cli import main
-from service.client import Client
+from service.client import Client, ContentMismatch
 from service.settings import Settings
 from service.store import erasers
 from service.store.database import Database
@@ -256,9 +256,11 @@ def test_a_video_is_saved_if_it_is_the_one_of_the_receipt(
     told = f"{out}: {len(VIDEO)} bytes, sha256 {sha256}\n"
     assert clearway("generations", "download", made, "-o", str(out)) == (0, told, "")
     assert out.read_bytes() == VIDEO
+    with pytest.raises(ContentMismatch, match="was not written"):  # somebody on the way changed it
+        service.save_video(made, out, sha256="0" * 64)
     store.put(video_key(made, 1), VIDEO[::-1])
     status, told, errors = clearway("generations", "download", made, "-o", str(out))
-    assert (status, told, "was not written" in errors) == (1, "", True), errors
+    assert (status, told, "[artifact_tampered" in errors) == (1, "", True), errors
     assert out.read_bytes() == VIDEO
     assert not list(tmp_path.glob("*.partial"))
     assert clearway("generations", "download", made, "-o", str(tmp_path / "no" / "where.mp4"))[0] == 2

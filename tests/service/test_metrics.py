@@ -246,5 +246,5 @@ def test_who_may_not_read_them(client: TestClient, user: TestClient) -> None:
 def test_every_metric_is_in_the_readme(client: TestClient) -> None:
     text = client.get("/metrics").text + Metrics().text().decode()
     names = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
-    assert len(names) == 15
+    assert len(names) == 17
     assert {name for name in names if f"`{name}`" not in README} == set()

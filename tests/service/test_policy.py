@@ -21,6 +21,7 @@ policies = st.builds(
     Rules,
     sets.map(tuple),
     sets.map(tuple),
+    st.booleans(),
     st.none() | st.frozensets(st.sampled_from("xyz"), min_size=1),
     st.dictionaries(st.sampled_from(get_args(LimitName)), st.integers(1, 100)),
 )
@@ -41,7 +42,7 @@ def at_least_as_strict(one: Rules, other: Rules) -> bool:
     demanded = all(
         any(must.concept == wish.concept and holds(must, wish) for wish in mine) for mine, yours in pairs for must in yours
     )
-    return stricter_models and stricter_limits and demanded
+    return stricter_models and stricter_limits and demanded and (one.verify or not other.verify)
 
 
 @checked()
