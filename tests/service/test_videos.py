@@ -41,8 +41,8 @@ def test_from_queued_to_completed(client: TestClient, hand: Hand) -> None:
     assert {name: value for name, value in body.items() if name not in ("id", "created_at", "erase")} == {
         "object": "video", "completed_at": None, "expires_at": None, "model": "toy", "status": "queued", "progress": 0,
         "prompt": "a parachute", "seconds": "2", "size": "32x64", "remixed_from_video_id": None, "error": None,
-        "state": "queued", "fallbacks": [], "policies": [], "num_frames": 17, "frames_per_second": 8, "seed": 7,
-        "metadata": {"a": "b"}, "receipt": None,
+        "state": "queued", "fallbacks": [], "checks": [], "policies": [], "num_frames": 17, "frames_per_second": 8, "seed": 7,
+        "metadata": {"a": "b"}, "webhook": None, "receipt": None,
     }  # fmt: skip
     assert [(item["concept"], item["version"]) for item in body["erase"]] == [("parachute", 1)]
     path = f"/v1/videos/{body['id']}"
@@ -306,6 +306,7 @@ def test_every_field_reaches_the_native_request() -> None:
     said = {
         "prompt": "a", "erase": ["church@1", {"concept": "dog", "strength": 0}], "on_missing": "safree", "negative_prompt": "b",
         "model": "toy", "num_inference_steps": 3, "guidance_scale": 2.0, "seed": 7, "metadata": {"a": "b"},
+        "verify": True, "webhook_url": "https://example.com/hooks",
     }  # fmt: skip
     assert set(said) == set(PromptRequest.model_fields)
     assert generate_request(VideoRequest.model_validate(said), CARD) == GenerateRequest.model_validate(said)
@@ -324,7 +325,8 @@ def test_percent_never_says_done_before_it_is(client: TestClient) -> None:
     job.status = "running"
     for stage, step, total, percent in (
         ("encode", None, None, 0), ("denoise", None, None, 0), ("denoise", 1, 3, 33), ("denoise", 20, 20, 99),
-        ("denoise", 1, 0, 0), ("denoise", 30, 20, 99), ("decode", None, None, 99), (None, None, None, 0),
+        ("denoise", 1, 0, 0), ("denoise", 30, 20, 99), ("decode", None, None, 99), ("verify", 1, 2, 99),
+        (None, None, None, 0),
     ):  # fmt: skip
-        assert video(job, Progress(stage=stage, step=step, total=total)).progress == percent
-    assert video(job, None).progress == 0
+        assert video(job, Progress(stage=stage, step=step, total=total), {}).progress == percent
+    assert video(job, None, {}).progress == 0
