@@ -43,12 +43,6 @@ def miniature() -> VideoPipeline:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, valkey: Valkey) -> WorkerSettings:
-    """Nobody renews a lease here, and a busy machine takes its time for the miniature."""
-    return WorkerSettings.model_validate({"data_dir": tmp_path, "redis_url": valkey.url, "lease_seconds": 600})
-
-
-@pytest.fixture
 def task(
     miniature: VideoPipeline, make_resident: Callable[..., Resident], store: DirectoryStore
 ) -> Callable[..., GenerationTask]:
