@@ -7,6 +7,7 @@ are not followed, and of the answer only the head is read (100 KiB at most, a bo
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import threading
@@ -18,6 +19,8 @@ import httpcore
 import httpx
 
 from service.webhooks.address import is_public
+
+logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
 
@@ -61,7 +64,7 @@ class Sender:
         for task in pending:
             task.cancel()
         await asyncio.wait(tasks)
-        return [Answer("the gateway stopped before an answer came") if task.cancelled() else task.result() for task in tasks]
+        return [_answer_of(task) for task in tasks]
 
     async def _send(self, message: Message) -> Answer:
         try:
@@ -105,6 +108,16 @@ class _Network(httpcore.AsyncNetworkBackend):
             except httpcore.NetworkError:
                 continue
         return await self._inner.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
+
+
+def _answer_of(task: asyncio.Task[Answer]) -> Answer:
+    """Also where sending failed as nobody foresaw: one message must not keep the others from being noted."""
+    if task.cancelled():
+        return Answer("the gateway stopped before an answer came")
+    if (defect := task.exception()) is not None:
+        logger.error("a webhook cannot be sent", exc_info=defect)
+        return Answer("it cannot be sent: a defect of this service")
+    return task.result()
 
 
 def _headers(message: Message) -> list[tuple[bytes, bytes]]:

@@ -224,6 +224,13 @@ def test_the_address_that_was_checked_is_the_one_that_is_called(monkeypatch: pyt
         assert send(there, private=False).error == "its host resolves to an address that is not public"
 
 
+def test_a_defect_keeps_nobody_else_from_being_told() -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n\r\n") as (url, heard):
+        messages = [Message("ftp://example.com/", {}, b"{}"), Message(url, {}, b"{}")]
+        defect, told = Sender(timeout_seconds=5, private=True).send_all(messages, threading.Event())
+    assert (defect.error, told, len(heard)) == ("it cannot be sent: a defect of this service", Answer(), 1)
+
+
 def test_a_gateway_that_stops_does_not_wait() -> None:
     with answering(b"", pause=20) as (url, _):
         assert send(url, timeout_seconds=20, stopping=True) == Answer("the gateway stopped before an answer came")
