@@ -100,31 +100,32 @@ class Search:
         each layer's own loss, which costs L passes and has far less variance."""
         self.sae.requires_grad_(False)
         if self.config.mix == "hidden":
-            self._track_activity(batch, [k])
+            self._encode_and_track(batch, k)
             x = torch.einsum("l,lnd->nd", p, batch.positive)  # Σ p_l h_l: the values of h_k, the gradients of all
-            loss = self._depth_loss(x, k)
+            loss = self._depth_loss(x, self.sae.encode(x), k)
         else:
-            self._track_activity(batch, range(self.layers))
-            loss = p @ torch.stack([self._depth_loss(batch.positive[layer], layer) for layer in range(self.layers)])
+            f = [self._encode_and_track(batch, layer) for layer in range(self.layers)]
+            loss = p @ torch.stack([self._depth_loss(batch.positive[layer], f[layer], layer) for layer in range(self.layers)])
         self.a_optimiser.zero_grad()
         loss.backward()
         self.a_optimiser.step()
         self.sae.requires_grad_(True)
         return float(loss.detach())
 
-    def _depth_loss(self, x: Tensor, layer: int) -> Tensor:
-        f = self.sae.encode(x)
+    def _depth_loss(self, x: Tensor, f: Tensor, layer: int) -> Tensor:
         if self.config.alpha_loss == "sae_only":
             return self._sae_loss(x, f)
         loss = masks.separation(f, self._m_spec(*self.f_mean[:, layer]))  # Eq. 6
         return loss + self._sae_loss(x, f) if self.config.alpha_loss == "con_sae" else loss
 
     @torch.no_grad()
-    def _track_activity(self, batch: Batch, layers: Any) -> None:
-        for layer in layers:
-            now = torch.stack([batch.reduce(self.sae.encode(x[layer]), side) for side, x in enumerate(batch.sides)])
-            seen = self.f_mean[:, layer].any()
-            self.f_mean[:, layer] = torch.where(seen, torch.lerp(now, self.f_mean[:, layer], MOMENTUM), now)
+    def _encode_and_track(self, batch: Batch, layer: int) -> Tensor:
+        """f of the positives, once this layer's averages have seen it and the negatives'."""
+        sides = [self.sae.encode(x[layer]) for x in batch.sides]
+        now = torch.stack([batch.reduce(f, side) for side, f in enumerate(sides)])
+        seen = self.f_mean[:, layer].any()
+        self.f_mean[:, layer] = torch.where(seen, torch.lerp(now, self.f_mean[:, layer], MOMENTUM), now)
+        return sides[0]
 
     def _m_spec(self, f_pos: Tensor, f_neg: Tensor) -> Tensor:
         return masks.specificity(self.config.search_mask, f_pos, f_neg, self.config.mask_max)  # Eq. 3 and 4
