@@ -43,14 +43,12 @@ def draw_course(
     *,
     factors: Sequence[float],
     across: Sequence[Interval],
-    up: Sequence[float],
-    up_intervals: Sequence[Interval] | None = None,
+    up: Sequence[Interval],
 ) -> None:
-    """One method, one point a strength, larger at its own; with intervals where there are any."""
-    colour, x = f"C{index}", [interval.value for interval in across]
-    reach = None if up_intervals is None else _reach(up_intervals)
-    axes.errorbar(x, up, xerr=_reach(across), yerr=reach, color=colour, elinewidth=0.5, label=name)
-    axes.scatter(x, up, [60 if factor == 1.0 else 15 for factor in factors], color=colour, zorder=3)
+    """One method, one point a strength, larger at its own; with intervals."""
+    colour, x, y = f"C{index}", [interval.value for interval in across], [interval.value for interval in up]
+    axes.errorbar(x, y, xerr=_reach(across), yerr=_reach(up), color=colour, elinewidth=0.5, label=name)
+    axes.scatter(x, y, [60 if factor == 1.0 else 15 for factor in factors], color=colour, zorder=3)
 
 
 def draw_searches(found: Sequence[Search], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m erasers.testbed --out DIR`: writes report.json, RESULTS.md and two pictures there."""
+"""`python -m erasers.testbed --out DIR`: writes RESULTS.md, results.json and two pictures there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from rich.progress import Progress
 
 from erasers.errors import EraserError
-from erasers.testbed.report import write
+from erasers.testbed.results import write
 from erasers.testbed.run import run
 from erasers.testbed.subjects import subjects
 from erasers.testbed.variants import GROUPS, VARIANTS
@@ -38,7 +38,7 @@ def main() -> None:
     with Progress() as progress:
         bar = progress.add_task("erasers examined")
         try:
-            about, records = run(
+            records = run(
                 options.out,
                 scale="quick" if options.quick else "full",
                 seed=options.seed,
@@ -48,7 +48,7 @@ def main() -> None:
             )
         except (EraserError, OSError) as error:
             parser.error(str(error))
-    write(options.out, about, records)
+    write(options.out, records.run, records.everything())
 
 
 if __name__ == "__main__":

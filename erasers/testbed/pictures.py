@@ -11,19 +11,17 @@ from matplotlib.figure import Figure
 
 from erasers.evaluate.pictures import draw_course, draw_searches, label, name_methods, save
 from erasers.testbed.measure import Record
-from erasers.testbed.summary import Interval, Row, at, row
-from erasers.testbed.variants import METHODS
+from erasers.testbed.summary import Interval, Row, Section
 
 
-def trade_off(records: Sequence[Record], path: Path) -> None:
+def trade_off(found: Section | None, path: Path) -> None:
     """Over what is left of the concept: what is still read of the rest, and how near the rest stays to itself."""
     figure = Figure(figsize=(12, 5), layout="constrained")
     read, near = figure.subplots(1, 2)
-    for index, variant in enumerate(METHODS):
-        course = [(factor, one) for factor in variant.factors if (one := row(variant.name, records, at(factor))) is not None]
-        if course:
-            _line(read, variant.name, index, course, lambda one: one.kept)
-            _line(near, variant.name, index, course, lambda one: one.cosine_near)
+    for index, own in enumerate(found.own if found else ()):
+        course = found.curve(own.variant) if found else []
+        _line(read, index, course, lambda one: one.kept)
+        _line(near, index, course, lambda one: one.cosine_near)
     label(read, "left of the concept, relative to the origin", "others and neighbours still read, relative to the origin")
     label(near, "left of the concept, relative to the origin", "cosine of neighbours with their unerased selves")
     name_methods(near)
@@ -50,17 +48,12 @@ def _search(record: Record) -> _Search:
     return _Search(record["subject"], record["layer"], course, found["scan_l_con"], found["probe_error"])
 
 
-def _line(
-    axes: Axes, name: str, index: int, course: Sequence[tuple[float, Row]], height: Callable[[Row], Interval | float]
-) -> None:
-    """One method, with intervals where there are any."""
-    up = [height(one) for _, one in course]
+def _line(axes: Axes, index: int, course: Sequence[Row], height: Callable[[Row], Interval]) -> None:
     draw_course(
         axes,
-        name,
+        course[0].variant,
         index,
-        factors=[factor for factor, _ in course],
-        across=[one.left for _, one in course],
-        up=[one.value if isinstance(one, Interval) else one for one in up],
-        up_intervals=[one for one in up if isinstance(one, Interval)] or None,
+        factors=[one.factor or 0.0 for one in course],
+        across=[one.left for one in course],
+        up=[height(one) for one in course],
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from erasers.errors import CheckpointError
-from erasers.testbed.measure import Record
+from erasers.testbed.measure import ORIGIN, Record
+from erasers.testbed.subjects import subjects
+from erasers.testbed.variants import VARIANTS
+
+RUN = "run.json"
 
 
 class Records:
@@ -17,14 +20,22 @@ class Records:
 
     def __init__(self, directory: Path, run: dict[str, Any]) -> None:
         """Raises CheckpointError for a directory that holds another run."""
-        self._directory = directory
-        path = directory / "run.json"
+        self._directory, self.run = directory, run
+        path = directory / RUN
         if not path.exists():
             _write(path, run)
         found = json.loads(path.read_text(encoding="utf-8"))
         if found != run:
             differ = ", ".join(sorted(name for name in {*found, *run} if found.get(name) != run.get(name)))
             raise CheckpointError(f"{path} is of another run, which differs in {differ}; give another directory")
+
+    @classmethod
+    def of(cls, directory: Path) -> Records:
+        """Raises CheckpointError for a directory that holds no run."""
+        path = directory / RUN
+        if not path.exists():
+            raise CheckpointError(f"{directory} holds no run: there is no {RUN}; python -m erasers.testbed --out makes one")
+        return cls(directory, json.loads(path.read_text(encoding="utf-8")))
 
     def get(self, variant: str, subject: str, recipe: dict[str, Any]) -> Record | None:
         """Raises CheckpointError for a record that was made by another recipe."""
@@ -38,9 +49,9 @@ class Records:
             )
         return record
 
-    def everything(self, variants: Iterable[str], subjects: Sequence[str]) -> list[Record]:
-        """What is there, in this order."""
-        paths = (self._path(variant, subject) for variant in variants for subject in subjects)
+    def everything(self) -> list[Record]:
+        """What is there: the origin's records, then by variant and subject as they are listed."""
+        paths = (self._path(variant, subject) for variant in (ORIGIN, *VARIANTS) for subject in subjects())
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
 
     def put(self, record: Record) -> None:

@@ -1,4 +1,7 @@
-"""Every variant for every subject: train, examine, keep. What is there already is not made again."""
+"""Every variant for every subject: train, examine, keep. What is there already is not made again.
+
+One subject after another: a run that is stopped compares all its variants on the subjects that it came to.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from erasers.artefact import CONFIG_FILE
 from erasers.encoding import PromptEncoder
 from erasers.eraser import Eraser
 from erasers.testbed import encoder as testbed_encoder
-from erasers.testbed.measure import ORIGIN, Desk, Record
+from erasers.testbed.measure import ORIGIN, Desk
 from erasers.testbed.questions import FULL, QUICK, Sizes
 from erasers.testbed.readers import Readers, fit_readers
 from erasers.testbed.records import Records
@@ -48,8 +51,8 @@ def run(
     concepts: Sequence[str],
     variants: Sequence[str],
     on_progress: Callable[[int, int], None],
-) -> tuple[dict[str, Any], list[Record]]:
-    """What the run is, and all that its directory holds by now, the origin's records first."""
+) -> Records:
+    """All that the run's directory holds by now."""
     encoder = testbed_encoder.load()
     about = {
         "encoder": testbed_encoder.version(),
@@ -63,13 +66,13 @@ def run(
     records = Records(directory, about)
     session = _Session(encoder, records, SCALES[scale], seed)
     jobs = [
-        (variant, subjects()[concept]) for variant in (NOTHING, *(VARIANTS[name] for name in variants)) for concept in concepts
+        (variant, subjects()[concept]) for concept in concepts for variant in (NOTHING, *(VARIANTS[name] for name in variants))
     ]
     for done, (variant, subject) in enumerate(jobs):
         on_progress(done, len(jobs))
         session.make(variant, subject)
     on_progress(len(jobs), len(jobs))
-    return about, records.everything((ORIGIN, *VARIANTS), list(subjects()))
+    return records
 
 
 class _Session:

@@ -94,3 +94,5 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "ablations": tuple(variant.name for variant in ABLATIONS),
     "blocks": tuple(variant.name for variant in BLOCKS),
 }
+BESIDE: dict[str, tuple[str, ...]] = {"methods": (), "ablations": ("clear", "clear-block-3"), "blocks": ("clear", "project")}
+"""What each group is read against."""

@@ -17,15 +17,13 @@ def trade_off(found: Sequence[Point], path: Path) -> None:
     axes = figure.subplots()
     for index, variant in enumerate(dict.fromkeys(point.variant for point in found)):
         course = sorted((point for point in found if point.variant == variant), key=lambda point: point.factor)
-        kept = [point.kept for point in course]
         draw_course(
             axes,
             variant,
             index,
             factors=[point.factor for point in course],
             across=[point.erased for point in course],
-            up=[ratio.value for ratio in kept],
-            up_intervals=kept,
+            up=[point.kept for point in course],
         )
     label(axes, "left of the concept, relative to the origin", "kept of the others, relative to the origin")
     axes.set_xlim(left=-0.02)
