@@ -43,7 +43,7 @@ from erasers.testbed.measure import ORIGIN, Record
 from erasers.testbed.questions import FULL, QUICK, Sizes, questions, validation_questions
 from erasers.testbed.readers import Readers, fit_readers
 from erasers.testbed.subjects import Subject, subjects
-from erasers.testbed.summary import BUDGET, Row, row, within_budget
+from erasers.testbed.summary import BUDGET, Row, row
 from erasers.testbed.training import pairs
 from erasers.testbed.variants import MIDDLE, VARIANTS
 
@@ -239,9 +239,10 @@ def _length(action: Action, data: TrainingSet, layer: int) -> float:
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    made = dict.fromkeys(record["variant"] for record in records if record["variant"] != ORIGIN)
-    found = [row(ORIGIN, records, within_budget), *(row(name, records, within_budget) for name in made)]
-    return [one for one in found if one is not None]
+    """Each way within the budget, over the subjects that are done; the origin first."""
+    done = list(dict.fromkeys(record["subject"] for record in records))
+    ways = dict.fromkeys(record["variant"] for record in records)
+    return [row(way, records, 0.0 if way == ORIGIN else None, done) for way in ways]
 
 
 def markdown(records: Sequence[Record]) -> str:
@@ -250,7 +251,15 @@ def markdown(records: Sequence[Record]) -> str:
         read = [f"{one.read[cell]:.2f}" for cell in ("plain", "synonyms", "paraphrases")]
         left, kept = (f"{part.value:.2f} ({part.low:.2f} to {part.high:.2f})" for part in (one.left, one.kept))
         lines.append(
-            [one.variant, str(one.acting), " / ".join(read), left, kept, f"{one.cosine_near:.3f}", f"{one.cosine_unrelated:.3f}"]
+            [
+                one.variant,
+                str(one.acting),
+                " / ".join(read),
+                left,
+                kept,
+                f"{one.cosine_near.value:.3f}",
+                f"{one.cosine_unrelated.value:.3f}",
+            ]
         )
     head = ("way to act", "subjects acted on", "plain / synonyms / paraphrases", "left", "kept", "cosine, near", "unrelated")
     return table(head, lines)
