@@ -192,6 +192,11 @@ class Client:
     def rotate_key(self, key_id: str, *, grace_seconds: int) -> JsonObject:
         return self._json("POST", f"/keys/{key_id}/rotate", json={"grace_seconds": grace_seconds})
 
+    def webhook_secret(self, *, rotate: bool = False) -> str:
+        """What webhooks of this client's key are signed with, or from now on."""
+        method, path = ("POST", "/webhook-secret/rotate") if rotate else ("GET", "/webhook-secret")
+        return str(self._json(method, path)["secret"])
+
     def delete_key(self, key_id: str) -> None:
         self._call("DELETE", f"/keys/{key_id}")
 

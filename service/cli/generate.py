@@ -25,6 +25,7 @@ def generate(
     verify: Annotated[
         bool, typer.Option("--verify", help="Look at the frames: no video where an erased concept is still seen.")
     ] = False,
+    webhook_url: Annotated[str | None, typer.Option(help="Told when the generation has ended: https://…")] = None,
     negative: Annotated[str | None, typer.Option(help="Negative prompt.")] = None,
     model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same video.")] = None,
@@ -47,6 +48,7 @@ def generate(
         "erase": erase or None,  # left out, so that the defaults of policies hold
         "on_missing": on_missing,
         "verify": verify or None,
+        "webhook_url": webhook_url,
         "negative_prompt": negative,
         "model": model,
         "seed": seed,

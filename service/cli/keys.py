@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,7 +62,7 @@ def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption 
     """Every key that was not revoked, without its secret."""
     with connect(url, key, data_dir) as client:
         for entry in client.api_keys():
-            typer.echo(f"{entry['id']}  {entry['role']:8}  {entry['created_at']}  {entry['name']}")
+            typer.echo(f"{entry['id']}  {entry['role']:8}  {entry['created_at'][:19]}  {'  '.join(_terms(entry))}")
 
 
 @app.command()
@@ -77,6 +78,18 @@ def rotate(
         typer.echo(client.rotate_key(key_id, grace_seconds=grace_seconds)["key"])
 
 
+@app.command("webhook-secret")
+def webhook_secret(
+    rotate: Annotated[bool, typer.Option("--rotate", help="Sign with another one from now on.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print what webhooks are signed with, of the key that this command is used with. Any key may ask."""
+    with connect(url, key, data_dir) as client:
+        typer.echo(client.webhook_secret(rotate=rotate))
+
+
 @app.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(help="As `list` shows it.")],
@@ -87,6 +100,18 @@ def revoke(
     """Refuse a key from now on."""
     with connect(url, key, data_dir) as client:
         client.delete_key(key_id)
+
+
+def _terms(entry: dict[str, Any]) -> Iterator[str]:
+    """What is not as usual, and the name, which may be any words, last."""
+    if entry["priority"] != "normal":
+        yield f"priority={entry['priority']}"
+    for limit, most in entry["limits"].items():
+        if most is not None:
+            yield f"{limit}={most}"
+    if entry["expires_at"] is not None:
+        yield f"expires={entry['expires_at'][:19]}"
+    yield entry["name"]
 
 
 def _most(text: str) -> int | None:

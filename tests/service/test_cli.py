@@ -160,7 +160,22 @@ def test_a_key_with_all_that_a_key_can_have(clearway: Clearway) -> None:
     ):
         status, out, errors = clearway("keys", "create", "guest", *arguments)
         assert (status, out, why in errors) == (code, "", True), errors
-    assert len([line for line in clearway("keys", "list")[1].splitlines() if line.endswith("  guest")]) == 1
+    listed = clearway("keys", "list")[1].splitlines()
+    assert len([line for line in listed if line.endswith("  guest")]) == 1
+    (shop,) = (line for line in listed if line.endswith("  web shop"))
+    assert "  priority=high  requests_per_minute=60  max_running=2  max_queued=5  expires=" in shop
+    (usual,) = (line for line in listed if line.endswith("  plain"))
+    assert "=" not in usual
+
+
+def test_what_webhooks_are_signed_with(clearway: Clearway) -> None:
+    status, first, _ = clearway("keys", "webhook-secret")
+    assert (status, first.startswith("whsec_")) == (0, True)
+    assert clearway("keys", "webhook-secret")[1] == first
+    rotated = clearway("keys", "webhook-secret", "--rotate")[1]
+    assert rotated.startswith("whsec_")
+    assert rotated != first
+    assert clearway("keys", "webhook-secret")[1] == rotated
 
 
 def test_what_cannot_be_put_is_refused(clearway: Clearway, tmp_path: Path) -> None:
