@@ -25,7 +25,7 @@ def evaluate(
     ] = None,
     suite: Annotated[
         Literal["full", "quick"] | None,
-        typer.Option(help="Instead of both: every method on the miniature's ten objects, on this machine, without the service."),
+        typer.Option(help="Instead of both: every method on what the miniature knows, on this machine, without the service."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Comma-separated; every prompt is generated with each.")] = "0,1,2",
     model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
