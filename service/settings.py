@@ -7,41 +7,21 @@ Addresses default into the data directory, so that an embedded installation need
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from workers.artifacts import S3Access
+from workers.common_settings import CommonSettings
 from workers.contract import MAX_INTERACTIONS
-from workers.log_lines import LogFormat, LogLevel
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="CLEARWAY_", frozen=True, extra="forbid")
-
-    data_dir: Path = Field(default=Path("clearway-data"), description="Everything embedded lives here.")
+class Settings(CommonSettings):
     database_url: SecretStr = Field(
         default=SecretStr(""), description="SQLAlchemy URL; default SQLite at <data-dir>/clearway.db. It may hold a password."
     )
-    redis_url: SecretStr = Field(
-        default=SecretStr(""), description="Redis or Valkey; default the embedded one at <data-dir>/valkey.sock."
-    )
-    artifacts_url: str = Field(
-        default="", description="Artifact store: a directory or s3://bucket/prefix; default the directory <data-dir>/artifacts."
-    )
-    s3_endpoint: str = Field(
-        default="", description="Of a store at s3://bucket/prefix: a server other than Amazon's, https:// or http://."
-    )
-    s3_region: str = Field(default="", description="Its region; default what `AWS_REGION` says, or us-east-1.")
-    s3_access_key_id: SecretStr = Field(
-        default=SecretStr(""), description="A key to it; default the `AWS_…` variables or the machine's role."
-    )
-    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The secret that goes with the key.")
     model: str = Field(default="miniature", min_length=1, description="The model of requests that name none.")
-    log_level: LogLevel = "INFO"
-    log_format: LogFormat = Field(default="json", description="Of log lines: json, or text for a terminal.")
 
     generate_timeout_seconds: int = Field(default=1800, ge=1, description="A generation that runs longer is stopped.")
     train_timeout_seconds: int = Field(default=6 * 3600, ge=1, description="A training that runs longer is stopped.")
@@ -106,36 +86,17 @@ class Settings(BaseSettings):
         description="Active erasers with which a training is measured in pairs, newest first; 0: none.",
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _fill_addresses(cls, values: dict[str, object]) -> dict[str, object]:
-        data_dir = Path(str(values.get("data_dir") or "clearway-data")).absolute()
-        defaults = {
-            "database_url": f"sqlite:///{data_dir / 'clearway.db'}",
-            "redis_url": f"unix://{data_dir / 'valkey.sock'}",
-            "artifacts_url": str(data_dir / "artifacts"),
-        }
-        return {**values, "data_dir": data_dir, **{name: values.get(name) or value for name, value in defaults.items()}}
+    def _addresses_in(cls, data_dir: Path) -> dict[str, str]:
+        return {"database_url": f"sqlite:///{data_dir / 'clearway.db'}", **super()._addresses_in(data_dir)}
 
     @model_validator(mode="after")
-    def _check_addresses(self) -> Settings:
+    def _check_database(self) -> Self:
         try:
             make_url(self.database_url.get_secret_value())
         except ArgumentError:
             raise ValueError("CLEARWAY_DATABASE_URL is no SQLAlchemy URL; for instance sqlite:////var/lib/clearway.db") from None
-        if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("CLEARWAY_REDIS_URL must start with redis://, rediss:// or unix://")
-        _ = self.s3_access
         return self
-
-    @property
-    def s3_access(self) -> S3Access:
-        return S3Access(
-            endpoint=self.s3_endpoint,
-            region=self.s3_region,
-            access_key_id=self.s3_access_key_id.get_secret_value(),
-            secret_access_key=self.s3_secret_access_key.get_secret_value(),
-        )
 
     @property
     def operator_key_path(self) -> Path:

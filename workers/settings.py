@@ -9,37 +9,15 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, JsonValue, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from erasers.detectors import parse
-from workers.artifacts import S3Access
-from workers.log_lines import LogFormat, LogLevel
+from workers.common_settings import CommonSettings
 
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-class WorkerSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="CLEARWAY_", frozen=True, extra="forbid")
-
-    data_dir: Path = Field(default=Path("clearway-data"), description="Everything embedded lives here.")
-    redis_url: SecretStr = Field(
-        default=SecretStr(""), description="Redis or Valkey; default the embedded one at <data-dir>/valkey.sock."
-    )
-    artifacts_url: str = Field(
-        default="", description="Artifact store: a directory or s3://bucket/prefix; default the directory <data-dir>/artifacts."
-    )
-    s3_endpoint: str = Field(
-        default="", description="Of a store at s3://bucket/prefix: a server other than Amazon's, https:// or http://."
-    )
-    s3_region: str = Field(default="", description="Its region; default what `AWS_REGION` says, or us-east-1.")
-    s3_access_key_id: SecretStr = Field(
-        default=SecretStr(""), description="A key to it; default the `AWS_…` variables or the machine's role."
-    )
-    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The secret that goes with the key.")
-    log_level: LogLevel = "INFO"
-    log_format: LogFormat = Field(default="json", description="Of log lines: json, or text for a terminal.")
-
+class WorkerSettings(CommonSettings):
     model: str = Field(
         default="miniature",
         min_length=1,
@@ -99,18 +77,8 @@ class WorkerSettings(BaseSettings):
             raise ValueError("every concept has a name, and one detector")
         return named
 
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_addresses(cls, values: dict[str, object]) -> dict[str, object]:
-        data_dir = Path(str(values.get("data_dir") or "clearway-data")).absolute()
-        defaults = {"redis_url": f"unix://{data_dir / 'valkey.sock'}", "artifacts_url": str(data_dir / "artifacts")}
-        return {**values, "data_dir": data_dir, **{name: values.get(name) or value for name, value in defaults.items()}}
-
     @model_validator(mode="after")
     def _check(self) -> WorkerSettings:
-        if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("CLEARWAY_REDIS_URL must start with redis://, rediss:// or unix://")
-        _ = self.s3_access
         if bool(self.chat_url) != bool(self.chat_model):
             raise ValueError("CLEARWAY_CHAT_URL and CLEARWAY_CHAT_MODEL are set both, or neither")
         if self.chat_url and not self.chat_url.startswith(("http://", "https://")):
@@ -120,15 +88,6 @@ class WorkerSettings(BaseSettings):
         if self.store_patience_seconds >= self.stage_timeout_seconds:
             raise ValueError("CLEARWAY_STORE_PATIENCE_SECONDS must be less than CLEARWAY_STAGE_TIMEOUT_SECONDS")
         return self
-
-    @property
-    def s3_access(self) -> S3Access:
-        return S3Access(
-            endpoint=self.s3_endpoint,
-            region=self.s3_region,
-            access_key_id=self.s3_access_key_id.get_secret_value(),
-            secret_access_key=self.s3_secret_access_key.get_secret_value(),
-        )
 
 
 def concept_key(name: str) -> str:

@@ -1,0 +1,62 @@
+"""What gateway, workers and trainer must agree on: where things lie, and how lines of a log look. Torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workers.artifacts import S3Access
+from workers.log_lines import LogFormat, LogLevel
+
+
+class CommonSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="CLEARWAY_", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(default=Path("clearway-data"), description="Everything embedded lives here.")
+    redis_url: SecretStr = Field(
+        default=SecretStr(""), description="Redis or Valkey; default the embedded one at <data-dir>/valkey.sock."
+    )
+    artifacts_url: str = Field(
+        default="", description="Artifact store: a directory or s3://bucket/prefix; default the directory <data-dir>/artifacts."
+    )
+    s3_endpoint: str = Field(
+        default="", description="Of a store at s3://bucket/prefix: a server other than Amazon's, https:// or http://."
+    )
+    s3_region: str = Field(default="", description="Its region; default what `AWS_REGION` says, or us-east-1.")
+    s3_access_key_id: SecretStr = Field(
+        default=SecretStr(""), description="A key to it; default the `AWS_…` variables or the machine's role."
+    )
+    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The secret that goes with the key.")
+    log_level: LogLevel = "INFO"
+    log_format: LogFormat = Field(default="json", description="Of log lines: json, or text for a terminal.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_addresses(cls, values: dict[str, object]) -> dict[str, object]:
+        data_dir = Path(str(values.get("data_dir") or "clearway-data")).absolute()
+        defaults = cls._addresses_in(data_dir)
+        return {**values, "data_dir": data_dir, **{name: values.get(name) or value for name, value in defaults.items()}}
+
+    @classmethod
+    def _addresses_in(cls, data_dir: Path) -> dict[str, str]:
+        """What addresses are where nothing else is set."""
+        return {"redis_url": f"unix://{data_dir / 'valkey.sock'}", "artifacts_url": str(data_dir / "artifacts")}
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("CLEARWAY_REDIS_URL must start with redis://, rediss:// or unix://")
+        _ = self.s3_access
+        return self
+
+    @property
+    def s3_access(self) -> S3Access:
+        return S3Access(
+            endpoint=self.s3_endpoint,
+            region=self.s3_region,
+            access_key_id=self.s3_access_key_id.get_secret_value(),
+            secret_access_key=self.s3_secret_access_key.get_secret_value(),
+        )
