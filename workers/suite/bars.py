@@ -136,7 +136,11 @@ def markdown(measured: Sequence[Measured], found: Sequence[Point]) -> str:
     if not rows:
         return ""
     head = ("bar", "eraser", "bound", "measured", "concepts × clips", "worst", "met")
-    return "\n".join(["## The bars", "", table(head, rows), ""])
+    said = (
+        "Rates are relative to the origin's on the same prompts and seeds, over all concepts. Ahead of a method: at each of its "
+        f"points {SHIPPED}, at some strength, leaves no more (names and synonyms together) and keeps no less, but for {MARGIN:.0%}."
+    )
+    return "\n".join(["## The bars", "", said, "", table(head, rows), ""])
 
 
 def _left_and_kept(point: Point) -> tuple[float, float]:
