@@ -84,7 +84,7 @@ def unchanged(measured: Sequence[Measured]) -> tuple[float, int] | None:
 
 def ahead(found: Sequence[Point]) -> dict[str, tuple[int, int, list[str]]]:
     """By method: how many of its points the default leaves no more and keeps no less than, at some strength; all; the rest."""
-    ours = [_left_and_kept(point) for point in found if point.variant == SHIPPED]
+    ours = [(1.0, 1.0), *(_left_and_kept(point) for point in found if point.variant == SHIPPED)]  # at strength 0, too
     result: dict[str, tuple[int, int, list[str]]] = {}
     for variant in dict.fromkeys(point.variant for point in found if point.variant not in (SHIPPED, ORIGIN)):
         theirs = [point for point in found if point.variant == variant]
@@ -138,7 +138,7 @@ def markdown(measured: Sequence[Measured], found: Sequence[Point]) -> str:
     head = ("bar", "eraser", "bound", "measured", "concepts × clips", "worst", "met")
     said = (
         "Rates are relative to the origin's on the same prompts and seeds, over all concepts. Ahead of a method: at each of its "
-        f"points {SHIPPED}, at some strength, leaves no more (names and synonyms together) and keeps no less, but for {MARGIN:.0%}."
+        f"points {SHIPPED}, at some strength, leaves no more (names and synonyms) and keeps no less, but for {MARGIN:.0%}."
     )
     return "\n".join(["## The bars", "", said, "", table(head, rows), ""])
 

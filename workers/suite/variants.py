@@ -10,6 +10,8 @@ from erasers.methods.clear_config import ClearConfig
 
 FACTORS = (0.5, 0.75, 1.0, 1.5, 2.0)
 """Times an eraser's own strength: the points of its trade-off curve. A single point flatters."""
+FAR = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""For methods whose own strength the calibration keeps low, because they move what must stay: how far they would have to go."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ VARIANTS: dict[str, Variant] = {
         Variant("clear-gated", "clear", {"gate": True}),
         Variant("clear-topk", "clear", {"activation": "batch_topk"}),
         Variant("project", "steering", {"mode": "project"}),
-        Variant("shift", "steering", {"mode": "shift"}),
-        Variant("leace", "steering", {"mode": "leace"}),
-        Variant("hirm", "hirm", {}, (0.5, 1.0, 2.0)),
-        Variant("hirm-s", "hirm", {"target": "supercategory", "supercategory": "thing"}, (0.5, 1.0, 2.0)),
+        Variant("shift", "steering", {"mode": "shift"}, FAR),
+        Variant("leace", "steering", {"mode": "leace"}, FAR),
+        Variant("hirm", "hirm", {}, FAR),
+        Variant("hirm-s", "hirm", {"target": "supercategory", "supercategory": "thing"}, FAR),
         Variant("safree", "safree", {}, (0.5, 1.0)),
         Variant("safree-reference", "safree", {"reference": True}, (0.5, 1.0)),
         Variant("negprompt", "negprompt", {}, (1.0,)),
