@@ -44,7 +44,8 @@ def page(about: Mapping[str, Any], records: Sequence[Record], found: Mapping[str
     searched = [record for record in records if record["variant"] == "clear" and "scan_l_con" in record["search"]]
     if searched:
         parts += ["## `clear`, subject by subject", "Reads are shares of prompts here.", _by_subject(searched, origins)]
-        parts += ["## What each block holds", f"Means over {len(searched)} subjects.", _by_block(searched, origins)]
+        means = f"Means over {', '.join(record['subject'] for record in searched)}."
+        parts += ["## What each block holds", means, _by_block(searched, origins)]
         parts += [f"![The search of `clear`: the course of p, and L_con and probe errors by block]({SEARCHES})"]
     return "\n\n".join(parts) + "\n"
 
@@ -80,12 +81,18 @@ def _rows(rows: Sequence[Row], *, factor: bool = False) -> str:
 
 def _cells(one: Row, note: str) -> list[str]:
     acting = "" if one.acting == one.subjects else f" ({one.acting} of {one.subjects})"
-    reads = {cell: _interval(one.relative[cell]) for cell in CELLS}
     layers = " ".join(f"{layer}:{count}" for layer, count in one.layers.items())
+    strengths = dict.fromkeys(f"{value:.3g}" for value in one.strength)
+
+    def text(interval: Interval) -> str:
+        around = f" ({interval.low:.2f} to {interval.high:.2f})" if one.subjects > 1 else ""  # one subject has no interval
+        return f"{interval.value:.2f}{around}"
+
     return [
-        one.variant + note + acting, _interval(one.left), *(reads[cell] for cell in CONCEPT), _interval(one.kept),
-        *(reads[cell] for cell in STAYING), _interval(one.cosine_near), _interval(one.cosine_unrelated), _share(one.recoverable),
-        ", ".join(f"{value:.3g}" for value in one.strength), layers,
+        one.variant + note + acting,
+        *map(text, (one.left, *(one.relative[cell] for cell in CONCEPT))),
+        *map(text, (one.kept, *(one.relative[cell] for cell in STAYING), one.cosine_near, one.cosine_unrelated)),
+        _share(one.recoverable), ", ".join(strengths), layers,
     ]  # fmt: skip
 
 
@@ -131,7 +138,3 @@ def _by_block(searched: Sequence[Record], origins: Mapping[str, Record]) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
-
-
-def _interval(interval: Interval) -> str:
-    return f"{interval.value:.2f} ({interval.low:.2f} to {interval.high:.2f})"
