@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH ?= torch==2.13.0
+JOBS ?= 2
 
 .PHONY: install demo test chaos check lock clean help
 
@@ -22,8 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install  ## trains an eraser, generates with and without it, measures both: demo/report.json
 	$(BIN)/clearway demo --out demo
 
-test: install  ## all tests
-	$(BIN)/python -m pytest
+test: install  ## all tests, JOBS files at once
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 chaos: install  ## whole installations whose parts are killed, paused and cut off: half an hour
 	$(BIN)/python -m pytest -m chaos
