@@ -24,7 +24,7 @@ demo: install  ## trains an eraser, generates with and without it, measures both
 	$(BIN)/clearway demo --out demo
 
 test: install  ## all tests, JOBS files at once
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 chaos: install  ## whole installations whose parts are killed, paused and cut off: half an hour
 	$(BIN)/python -m pytest -m chaos

@@ -1,19 +1,20 @@
 """Keep the features that act, drop the rest, and say what that changes.
 
-Let a feature's reach be m_i ‖d_i‖ f_i, the length of what it takes out of a token at γ = 1. Then
+Let a feature's reach be l_i f_i, the length of what it takes out of a token at γ = 1: l_i is m_i ‖d_i‖, or |u_i| ‖d‖ where
+features are read along u and one direction is written, as the ReLU between the two stretches nothing. Then
 
-* m_i = 0: dropping it changes nothing, exactly;
+* l_i = 0: dropping it changes nothing, exactly;
 * b_i + R ‖w_i‖ ≤ 0: it cannot fire on any ‖h‖ ≤ R, so that inside this ball dropping it changes nothing either;
 * otherwise ‖Δh'‖ ≤ γ Σ_dropped reach_i (triangle inequality). On tokens seen in training reach_i is at most its peak
   there, and features go, the smallest peak first, while γ Σ peak stays below `tolerance` · mean ‖h‖. For any h in the
-  ball it is at most m_i ‖d_i‖ (b_i + R ‖w_i‖), a far looser number, which is reported beside it.
+  ball it is at most l_i (b_i + R ‖w_i‖), a far looser number, which is reported beside it.
 
 Matrices are stored as float32 if all fits `max_bytes`, else float16; if that is still too much, more features go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -23,15 +24,17 @@ from erasers.sae import features
 
 BALL = 1.25
 """R is this times the largest ‖h‖ seen."""
+_AXIS = {"W_enc": 1, "W_dec": 0, "b_enc": 0, "m_spec": 0, "reader": 0, "threshold": 0}
+"""Along which the features of a tensor lie; the others are no feature's."""
 HEADER_BYTES = 1024
 """Set aside for the header of the tensor file."""
 
 
 @torch.no_grad()
 def compact(
-    tensors: dict[str, Tensor], states: Iterable[Tensor], *, gamma: float, tolerance: float, max_bytes: int
+    tensors: dict[str, Tensor], states: Iterable[Tensor], *, length: Tensor, gamma: float, tolerance: float, max_bytes: int
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """`states` are batches of training tokens h (n, d_model) at the layer."""
+    """`states` are batches of training tokens h (n, d_model) at the layer; `length` (d_sae,) is each feature's l."""
     peak = torch.zeros_like(tensors["b_enc"])
     norms = []
     for h in states:
@@ -39,7 +42,6 @@ def compact(
         norms.append(h.norm(dim=1))
     norm = torch.cat(norms)
     radius = BALL * float(norm.max())
-    length = tensors["m_spec"] * tensors["W_dec"].norm(dim=1)  # (d_sae,)
     possible = torch.relu(tensors["b_enc"] + radius * tensors["W_enc"].norm(dim=0))
     can_act = (length > 0) & (possible > 0)
     reach = torch.where(can_act, length * peak, 0)
@@ -70,18 +72,19 @@ def compact(
 
 def _select(name: str, tensor: Tensor, keep: Tensor, dtype: torch.dtype) -> Tensor:
     """Matrices in `dtype`; the few numbers of the vectors stay float32."""
-    if name == "W_enc":
-        return tensor[:, keep].to(dtype).contiguous()
-    if name == "W_dec":
-        return tensor[keep].to(dtype).contiguous()
-    return tensor if name == "b_dec" else tensor[keep].contiguous()
+    if name not in _AXIS:
+        return tensor
+    chosen = tensor.index_select(_AXIS[name], keep.nonzero()[:, 0])
+    return (chosen.to(dtype) if tensor.dim() == 2 else chosen).contiguous()
 
 
 def _fit(count: int, tensors: dict[str, Tensor], max_bytes: int) -> tuple[torch.dtype, int]:
     """The dtype to store matrices in, and how many features fit then."""
-    d_model, vectors = len(tensors["b_dec"]), len(tensors) - 3
+    fixed = sum(4 * tensor.numel() for name, tensor in tensors.items() if name not in _AXIS)
+    vectors = 4 * sum(name in _AXIS and tensor.dim() == 1 for name, tensor in tensors.items())
+    widths = sum(tensor.numel() // tensor.shape[_AXIS[name]] for name, tensor in tensors.items() if tensor.dim() == 2)
     for dtype in (torch.float32, torch.float16):
-        most = max(1, (max_bytes - HEADER_BYTES - 4 * d_model) // (2 * d_model * dtype.itemsize + 4 * vectors))
+        most = max(1, (max_bytes - HEADER_BYTES - fixed) // (widths * dtype.itemsize + vectors))
         if count <= most:
             break
     return dtype, most
@@ -89,18 +92,14 @@ def _fit(count: int, tensors: dict[str, Tensor], max_bytes: int) -> tuple[torch.
 
 @torch.no_grad()
 def measured_change(
-    full: dict[str, Tensor], stored: dict[str, Tensor], states: Iterable[Tensor], gamma: float
+    full: Callable[[Tensor], Tensor], stored: Callable[[Tensor], Tensor], states: Iterable[Tensor], gamma: float
 ) -> dict[str, float]:
-    """‖Δh'‖ / ‖h'‖ of the stored tensors against the full ones: the largest and the 99.9th percentile over tokens."""
-    served = {name: tensor.float() for name, tensor in stored.items()}
-    changes = [_relative_change(full, served, h, gamma) for h in states]
-    change = torch.cat(changes)
+    """‖Δh'‖ / ‖h'‖ of v by the stored tensors against v by the full ones: the largest and the 99.9th percentile over tokens."""
+    change = torch.cat([_relative_change(h - gamma * full(h), h - gamma * stored(h)) for h in states])
     return {"change_max": float(change.max()), "change_p999": float(quantile(change, 0.999))}
 
 
-def _relative_change(full: dict[str, Tensor], served: dict[str, Tensor], h: Tensor, gamma: float) -> Tensor:
-    wanted = h - gamma * (features(full, h) * full["m_spec"]) @ full["W_dec"]
-    found = h - gamma * (features(served, h) * served["m_spec"]) @ served["W_dec"]
+def _relative_change(wanted: Tensor, found: Tensor) -> Tensor:
     change: Tensor = (found - wanted).norm(dim=1) / wanted.norm(dim=1).clamp_min(1e-8)
     return change
 

@@ -36,11 +36,11 @@ class _Together:
         specific = erasers.specific(h)
         scores = erasers.scores(specific)
         gamma = self._gamma(scores, row)
-        edited = ((scores > 0) & (gamma != 0)).sum(0).tolist()  # v is a sum of rows of W_dec weighed by m f, none negative
+        edited = ((scores > 0) & (gamma != 0)).sum(0).tolist()  # v is a sum of directions, none with a weight below 0
         for acting, highest, count in zip(self._group, scores.amax(0).tolist(), edited, strict=True):
             acting.found(highest)
             acting.edited(count)
-        return erasers.delta(specific, gamma) if any(edited) else None
+        return erasers.delta(specific, scores, gamma) if any(edited) else None
 
     def _gamma(self, scores: Tensor, row: Tensor) -> Tensor:
         """(n, E), or (1, E) where no gate can tell tokens apart."""

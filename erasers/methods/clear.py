@@ -9,7 +9,8 @@ preference p over layers · θ the SAE's parameters · m_spec (d_sae,) specifici
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 import torch
@@ -170,30 +171,37 @@ class Clear(BlockMethod[ClearConfig]):
         layer = search.layer  # line 18
         tensors = search.sae.folded(normalisation, layer)
         f_pos, f_neg = (mean_activity(tensors, data, layer, rows, config) for rows in (data.positive, data.negative))
-        tensors["m_spec"] = masks.specificity(config.mask, f_pos, f_neg, config.mask_max)  # exact, Eq. 3 and 4
+        parameters: dict[str, Any] = {"activation": "jumprelu" if "threshold" in tensors else "relu"}
+        m_spec = masks.specificity(config.mask, f_pos, f_neg, config.mask_max)  # exact, Eq. 3 and 4
+        if config.action == "projection":
+            tensors, offset = _projection(tensors, f_pos, f_neg)
+            parameters |= {"action": "projection", "offset": offset}
+        else:
+            tensors["m_spec"] = m_spec
         return Fitted(
             layer=layer,
             tensors=tensors,
-            parameters={"activation": "jumprelu" if "threshold" in tensors else "relu"},
-            mask={"kind": config.mask} | masks.statistics(tensors["m_spec"], f_pos, f_neg),
+            parameters=parameters,
+            mask={"kind": config.mask} | masks.statistics(m_spec, f_pos, f_neg),
             search=search_report(search, data, normalisation),
         )
 
     def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        if parameters not in ({"activation": "relu"}, {"activation": "jumprelu"}):
-            raise ArtefactInvalid(f"parameters of clear must be an activation, 'relu' or 'jumprelu', got {dict(parameters)!r}")
-        layout: dict[str, tuple[str, ...]] = {
-            "W_enc": ("d_model", "d_sae"),
-            "W_dec": ("d_sae", "d_model"),
-            "b_enc": ("d_sae",),
-            "b_dec": ("d_model",),
-            "m_spec": ("d_sae",),
-        }
+        layout: dict[str, tuple[str, ...]] = {"W_enc": ("d_model", "d_sae"), "b_enc": ("d_sae",)}
+        if _projects(parameters):
+            layout |= {"reader": ("d_sae",), "direction": ("d_model",)}
+        else:
+            layout |= {"W_dec": ("d_sae", "d_model"), "b_dec": ("d_model",), "m_spec": ("d_sae",)}
         return layout | ({"threshold": ("d_sae",)} if parameters["activation"] == "jumprelu" else {})
 
     def edit(self, tensors: Tensors, parameters: Mapping[str, Any], h: Tensor) -> Edit:
-        """v = W_dec (f ⊙ m_spec); the score of a token is Σ_i m_i f_i, in units of h."""
-        specific = features(tensors, h) * tensors["m_spec"]
+        """v = W_dec (f ⊙ m_spec); the score of a token is Σ_i m_i f_i, in units of h. Of a projection v = (u·f - u·f⁻)₊ W_dec u,
+        and the score is what the bracket holds."""
+        f = features(tensors, h)
+        if "reader" in tensors:
+            excess = f @ tensors["reader"] - parameters["offset"]
+            return Edit(v=torch.relu(excess)[:, None] * tensors["direction"], score=excess)
+        specific = f * tensors["m_spec"]
         return Edit(v=specific @ tensors["W_dec"], score=specific.sum(1))  # Eq. 7
 
     def compact(
@@ -204,10 +212,49 @@ class Clear(BlockMethod[ClearConfig]):
         rows = torch.cat([data.positive, data.negative, data.keep])
         seen = (chunk.h for chunk in chunks(data.cache, fitted.layer, rows))
         stored, report = compact(
-            fitted.tensors, seen, gamma=gamma, tolerance=config.compact_tolerance, max_bytes=config.max_bytes
+            fitted.tensors,
+            seen,
+            length=_length(fitted.tensors),
+            gamma=gamma,
+            tolerance=config.compact_tolerance,
+            max_bytes=config.max_bytes,
         )
         everything = (chunk.h for chunk in chunks(data.cache, fitted.layer, torch.arange(len(data.cache.prompts))))
-        return stored, report | measured_change(fitted.tensors, stored, everything, gamma)
+        full, served = (self._removed(tensors, fitted.parameters) for tensors in (fitted.tensors, stored))
+        return stored, report | measured_change(full, served, everything, gamma)
+
+    def _removed(self, tensors: Tensors, parameters: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+        served = {name: tensor.float() for name, tensor in tensors.items()}
+        return lambda h: self.edit(served, parameters, h).v
+
+
+def _projection(tensors: dict[str, Tensor], f_pos: Tensor, f_neg: Tensor) -> tuple[dict[str, Tensor], float]:
+    """`reader` u, the unit of f⁺ - f⁻; `direction` W_dec u; and u·f⁻. b_dec cancels: what is taken out is a difference."""
+    reader = torch.nn.functional.normalize(f_pos - f_neg, dim=0)
+    kept = {name: tensor for name, tensor in tensors.items() if name not in ("W_dec", "b_dec")}
+    return kept | {"reader": reader, "direction": reader @ tensors["W_dec"]}, float(reader @ f_neg)
+
+
+def _projects(parameters: Mapping[str, Any]) -> bool:
+    """Raises ArtefactInvalid for parameters that are not CLEAR's."""
+    rest = {name: value for name, value in parameters.items() if name != "activation"}
+    if parameters.get("activation") not in ("relu", "jumprelu"):
+        raise ArtefactInvalid(f"parameters of clear must have an activation, 'relu' or 'jumprelu', got {dict(parameters)!r}")
+    if not rest:
+        return False
+    offset = rest.get("offset")
+    if set(rest) == {"action", "offset"} and rest["action"] == "projection" and isinstance(offset, float) and isfinite(offset):
+        return True
+    raise ArtefactInvalid(f"parameters of clear beside its activation are an action, 'projection', and its offset, got {rest!r}")
+
+
+def _length(tensors: Tensors) -> Tensor:
+    """(d_sae,): how much of h one unit of each feature takes along, at γ = 1."""
+    if "reader" in tensors:
+        along: Tensor = tensors["direction"].norm()
+        return tensors["reader"].abs() * along
+    lengths: Tensor = tensors["W_dec"].norm(dim=1)
+    return tensors["m_spec"] * lengths
 
 
 def _run(search: Search, data: TrainingSet) -> None:

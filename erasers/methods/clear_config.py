@@ -11,9 +11,14 @@ from erasers.methods.config import MethodConfig
 from erasers.options import require
 from erasers.sae import Activation
 
+Action = Literal["mask", "projection"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClearConfig(MethodConfig):
+    action: Action = "mask"
+    """What is taken out of a token: its features that `m_spec` says are the concept's (Eq. 7), or, in the space of features, what
+    lies along f⁺ - f⁻ beyond the negatives' mean."""
     mask: MaskKind = "ratio"
     search_mask: MaskKind = "contrast"
     """The mask that L_con is computed with while searching; the eraser gets `mask`."""

@@ -1,6 +1,6 @@
 """`python -m erasers.testbed.explore`: ways to act that are no option of CLEAR, at one block, beside the way that is.
 
-* `tokens`: what ships. Each token loses the concept's features that fire on it.
+* `tokens`: CLEAR with `action="mask"`. Each token loses the concept's features that fire on it.
 * `prompt-mean`, `prompt-max`: every token of a prompt loses the same, its tokens' mean or largest activity.
 * `closed-form`: in the space of features, the part of f along mean(f⁺) - mean(f⁻) beyond the negatives' mean, decoded.
 * `shared`: one dictionary, learned once from the pairs of all subjects; a subject only brings its mask.

@@ -75,6 +75,7 @@ ABLATIONS = (
     _fixed("mask-contrast", {"mask": "contrast"}),
     _fixed("fneg-max", {"fneg": "max"}),
     _fixed("topk", {"activation": "batch_topk"}),
+    _fixed("projection", {"action": "projection"}),
     _fixed("gated", {"gate": True}),
     _fixed("gamma-3", {"gamma": 3.0}),
     _fixed("gamma-10", {"gamma": 10.0}),

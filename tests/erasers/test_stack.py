@@ -62,18 +62,24 @@ def test_uses_are_the_receipt(umt5: Text, three: list[Eraser]) -> None:
 
 
 def test_a_layers_erasers_act_as_the_sum_of_the_single_ones(umt5: Text, three: list[Eraser]) -> None:
-    """One pair of matrix products against each eraser's own v, with different strengths, a gate and a JumpReLU among them."""
+    """One pair of matrix products against each eraser's own v; their strengths differ, one has a JumpReLU, and one projects."""
     jump = dict(three[1].tensors) | {"threshold": torch.full_like(three[1].tensors["b_enc"], 0.05)}
     second = Eraser.build(replace(three[1].config, parameters={"activation": "jumprelu"}), jump)
     h = torch.randn(40, three[0].config.encoder.d_model, generator=torch.Generator().manual_seed(0)) * 3
-    together = Fused([three[0], second], h.device)
-    gamma = torch.tensor([[1.5, 0.5]]).expand(len(h), -1)
-    found = together.delta(together.specific(h), gamma)
-    wanted = 1.5 * three[0].edit(h).v + 0.5 * second.edit(h).v
-    assert wanted.norm(dim=1).max() > 0.1
-    assert torch.allclose(found, wanted, atol=1e-5)
-    scores = torch.stack([three[0].edit(h).score, second.edit(h).score], dim=1)
-    assert torch.allclose(together.scores(together.specific(h)), scores, atol=1e-5)
+    reads = {name: three[0].tensors[name] for name in ("W_enc", "b_enc")}
+    reads |= {"reader": torch.linspace(-1, 1, len(reads["b_enc"])), "direction": torch.linspace(-0.2, 0.3, h.shape[1])}
+    projection = {"activation": "relu", "action": "projection", "offset": 0.1}
+    third = Eraser.build(replace(three[0].config, concept="third", parameters=projection), reads)
+    every = [three[0], third, second]
+    together = Fused(every, h.device)
+    gamma = torch.tensor([[1.5, 0.7, 0.5]]).expand(len(h), -1)
+    specific = together.specific(h)
+    scores = together.scores(specific)
+    wanted = sum(strength * one.edit(h).v for strength, one in zip((1.5, 0.7, 0.5), every, strict=True))
+    assert isinstance(wanted, torch.Tensor)
+    assert min(float(one.edit(h).v.norm(dim=1).max()) for one in every) > 0.1
+    assert torch.allclose(together.delta(specific, scores, gamma), wanted, atol=1e-4)
+    assert torch.allclose(scores, torch.stack([one.edit(h).score for one in every], dim=1), atol=1e-4)
     with pytest.raises(ValueError, match="erasers of one layer"):
         Fused(three, h.device)
 

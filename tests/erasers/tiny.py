@@ -32,6 +32,7 @@ CHURCH = erasers.Concept("church", synonyms=("chapel",))
 TINY_CLEAR = {"iterations": 60, "refine_iterations": 10, "expansion": 4, "target_l0": 0.1, "gamma_step": 0.5}
 METHODS = {
     "clear": ("clear", TINY_CLEAR | {"gamma": 2.0}),
+    "clear-projection": ("clear", TINY_CLEAR | {"action": "projection", "gamma": 2.0}),
     "project": ("steering", {"mode": "project", "gamma": 2.0, "gamma_step": 0.5}),
     "shift": ("steering", {"mode": "shift", "gamma": 2.0, "gamma_step": 0.5}),
     "leace": ("steering", {"mode": "leace", "gamma": 1.0, "gamma_step": 0.5}),

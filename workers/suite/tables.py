@@ -23,6 +23,16 @@ from workers.suite.variants import DEFAULT, VARIANTS
 STACKED = tuple(name for name, variant in VARIANTS.items() if variant.beside)
 BLOCKS = tuple(name for name in VARIANTS if name.startswith("clear-block-") and name not in STACKED)
 PAIRS = tuple(name for name in VARIANTS if name.startswith("clear-pairs-"))
+ABLATIONS = (
+    "clear",
+    "clear-projection",
+    "clear-contrast",
+    "clear-topk",
+    "clear-gated",
+    "clear-paper",
+    "project",
+    "safree-reference",
+)
 BAR = 0.1
 """Of frames that may show a concept whose name was spelt otherwise."""
 STEERING = ("project", "shift", "leace")
@@ -43,7 +53,7 @@ def tables(measured: Sequence[Measured], searches: Sequence[Search]) -> str:
         _probes("Table 11: what a probe reads, block by block", searches),
         _rows("Tables 15 and 19: several concepts at once", found, ("clear", *STACKED)),
         _rows("Table 18: how many pairs", found, (*PAIRS, "clear")),
-        _rows("Ablations", found, ("clear", "clear-contrast", "clear-topk", "clear-gated", "clear-paper", "safree-reference")),
+        _rows("Ablations", found, ABLATIONS),
     )
     return "\n".join(table for table in made if table)
 
