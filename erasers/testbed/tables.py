@@ -23,7 +23,7 @@ paraphrases together; `kept` is other subjects (`others`), neighbours that train
 neighbours that it never is. In brackets: 95 % bootstrap intervals over subjects. `cosine` is that of pooled
 embeddings with their unerased selves, `near` of `keep` and `neighbours`. `recoverable` is the accuracy of a probe
 that is fitted anew after the erasure, to tell the subject from its neighbours; .5 is chance. `γ` is smallest, median,
-largest; `blocks` says how many subjects are erased where."""
+largest, or the only one; `blocks` says how many subjects are erased where."""
 
 
 def page(about: Mapping[str, Any], records: Sequence[Record], found: Mapping[str, Section]) -> str:
@@ -82,7 +82,7 @@ def _rows(rows: Sequence[Row], *, factor: bool = False) -> str:
 def _cells(one: Row, note: str) -> list[str]:
     acting = "" if one.acting == one.subjects else f" ({one.acting} of {one.subjects})"
     layers = " ".join(f"{layer}:{count}" for layer, count in one.layers.items())
-    strengths = dict.fromkeys(f"{value:.3g}" for value in one.strength)
+    strengths = [f"{value:.3g}" for value in one.strength]
 
     def text(interval: Interval) -> str:
         around = f" ({interval.low:.2f} to {interval.high:.2f})" if one.subjects > 1 else ""  # one subject has no interval
@@ -92,7 +92,7 @@ def _cells(one: Row, note: str) -> list[str]:
         one.variant + note + acting,
         *map(text, (one.left, *(one.relative[cell] for cell in CONCEPT))),
         *map(text, (one.kept, *(one.relative[cell] for cell in STAYING), one.cosine_near, one.cosine_unrelated)),
-        _share(one.recoverable), ", ".join(strengths), layers,
+        _share(one.recoverable), ", ".join(strengths if len(set(strengths)) > 1 else strengths[:1]), layers,
     ]  # fmt: skip
 
 
