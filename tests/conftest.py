@@ -1,8 +1,9 @@
-"""Markers by folder: what lies in tests/gpu needs an accelerator, what lies in tests/integration and tests/chaos is slow. And the
-S3 server that every folder may ask for."""
+"""Markers by folder: what lies in tests/gpu needs an accelerator, what lies in tests/integration and tests/chaos is slow. The S3
+server that every folder may ask for. And no test writes its log to the stderr of another."""
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if marker := _MARKERS.get(item.path.relative_to(here).parts[0]):
             item.add_marker(marker)
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_another() -> Iterator[None]:
+    """A gateway in this process logs to the stderr that was there when it started, of another test by now."""
+    _close_stderr_handlers()
+    yield
+    _close_stderr_handlers()
+
+
+def _close_stderr_handlers() -> None:
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:
+        root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -58,15 +58,15 @@ def test_a_language_model_writes_the_pairs_once(tmp_path: Path) -> None:
 
     asked = task("teapot", pair_source="chat", keep=("coffee mug",))
     with endpoint(answer) as (url, seen):
-        settings = WorkerSettings(data_dir=tmp_path, chat_url=url, chat_model="writer", chat_api_key="secret")  # type: ignore[arg-type]
+        settings = WorkerSettings(data_dir=tmp_path, chat_url=url, chat_model="writer", chat_api_key="hunter2")  # type: ignore[arg-type]
         material = material_for(asked, chat=chat_of(settings), directory=tmp_path / "ers_1")
         again = material_for(asked, chat=chat_of(settings), directory=tmp_path / "ers_1")
     assert len(material.pairs) == CHAT_PAIRS == 50 * len(seen)
     assert {request["model"] for request in seen} == {"writer"}
-    assert {request["headers"]["Authorization"] for request in seen} == {"Bearer secret"}
+    assert {request["headers"]["Authorization"] for request in seen} == {"Bearer hunter2"}
     assert again.pairs == material.pairs
     assert any("coffee mug" in prompt for prompt in material.keep_prompts)
-    assert "secret" not in repr(settings)
+    assert "hunter2" not in repr(settings)
 
 
 def test_without_a_language_model_the_cure_is_named(tmp_path: Path) -> None:
