@@ -44,7 +44,7 @@ VARIANTS: dict[str, Variant] = {
         Variant("clear-contrast", "clear", {"mask": "contrast"}),
         Variant("clear-gated", "clear", {"gate": True}),
         Variant("clear-topk", "clear", {"activation": "batch_topk"}),
-        Variant("clear-projection", "clear", {"action": "projection"}),
+        Variant("clear-projection", "clear", {"action": "projection"}, FAR),
         Variant("project", "steering", {"mode": "project"}),
         Variant("shift", "steering", {"mode": "shift"}, FAR),
         Variant("leace", "steering", {"mode": "leace"}, FAR),
