@@ -242,7 +242,7 @@ def test_the_bars_say_what_is_met_and_by_how_much_the_rest_is_missed() -> None:
     text = bars.markdown(BARS_MEASURED, points(BARS_MEASURED))
     assert "| misspelt | clear | at most 10% | 40.0% (40.0% to 40.0%) | 1 × 4 | church, 40.0% | no, by 30.0 points |" in text
     assert "| others' prompts unchanged, bit for bit | clear-gated | 100% | 100.0% | 4 prompts |  | yes |" in text
-    assert "| ahead of shift over its curve | clear | 1 points | 1 points |  |  | yes |" in text
+    assert "| not behind shift over its curve | clear | 1 points | 1 points |  |  | yes |" in text
     assert "no: at 1: 0.0% left, 99.0% kept" in text, "project is ahead here, and that is said"
     assert {row["name"]: row["met"] for row in bars.as_json(BARS_MEASURED)}["others kept"] is False
 

@@ -132,12 +132,12 @@ def markdown(measured: Sequence[Measured], found: Sequence[Point]) -> str:
     if own(found, SHIPPED) is not None:
         for variant, (won, points, lost) in ahead(found).items():
             verdict = "yes" if won == points else f"no: {'; '.join(lost)}"
-            rows.append([f"ahead of {variant} over its curve", SHIPPED, f"{points} points", f"{won} points", "", "", verdict])
+            rows.append([f"not behind {variant} over its curve", SHIPPED, f"{points} points", f"{won} points", "", "", verdict])
     if not rows:
         return ""
     head = ("bar", "eraser", "bound", "measured", "concepts × clips", "worst", "met")
     said = (
-        "Rates are relative to the origin's on the same prompts and seeds, over all concepts. Ahead of a method: at each of its "
+        "Rates are relative to the origin's on the same prompts and seeds, over all concepts. Not behind a method: at each of its "
         f"points {SHIPPED}, at some strength, leaves no more (names and synonyms) and keeps no less, but for {MARGIN:.0%}."
     )
     return "\n".join(["## The bars", "", said, "", table(head, rows), ""])
