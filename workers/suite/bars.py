@@ -137,8 +137,8 @@ def markdown(measured: Sequence[Measured], found: Sequence[Point]) -> str:
         return ""
     head = ("bar", "eraser", "bound", "measured", "concepts × clips", "worst", "met")
     said = (
-        "Rates are relative to the origin's on the same prompts and seeds, over all concepts. Not behind a method: at each of its "
-        f"points {SHIPPED}, at some strength, leaves no more (names and synonyms) and keeps no less, but for {MARGIN:.0%}."
+        "Rates are relative to the origin's on the same prompts and seeds, over all concepts. Not behind a method: at each of "
+        f"its points {SHIPPED}, at some strength, leaves no more (names and synonyms) and keeps no less, but for {MARGIN:.0%}."
     )
     return "\n".join(["## The bars", "", said, "", table(head, rows), ""])
 
