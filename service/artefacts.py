@@ -11,10 +11,8 @@ from erasers import artefact
 from erasers.errors import ArtefactError
 from service.archive import FILES
 from service.errors import UnavailableError
-from workers.artifacts import ArtifactChanged, ArtifactMissing, ArtifactStore
+from workers.artifacts import ArtifactChanged, ArtifactMissing, ArtifactStore, pieces
 from workers.contract import eraser_key
-
-_CHUNK_BYTES = 4 * 2**20
 
 
 def kept(store: ArtifactStore, digest: str) -> bool:
@@ -45,5 +43,4 @@ def fetched(store: ArtifactStore, digest: str) -> Iterator[Path]:
 def _copy(store: ArtifactStore, key: str, path: Path) -> None:
     stamp = store.stat(key)
     with path.open("wb") as file:
-        for start in range(0, stamp.bytes, _CHUNK_BYTES):
-            file.write(store.read(key, stamp, start, start + _CHUNK_BYTES))
+        file.writelines(pieces(store, key, stamp, 0, stamp.bytes))

@@ -19,8 +19,8 @@ from service.gateway import Gateway
 from service.handlers import responses
 from service.logs import about
 from service.store.models import Job
-from service.verified import CHUNK_BYTES, Tampered
-from workers.artifacts import ArtifactChanged, ArtifactMissing, Stamp
+from service.verified import Tampered
+from workers.artifacts import ArtifactChanged, ArtifactMissing, Stamp, pieces
 from workers.contract import video_key
 
 logger = logging.getLogger(__name__)
@@ -83,13 +83,11 @@ def _verified(gateway: Gateway, job: Job, sha256: str, size: int) -> Stamp:
 
 def _pieces(gateway: Gateway, job: Job, stamp: Stamp, start: int, stop: int) -> Iterator[bytes]:
     """What is changed or taken away while it is sent ends the connection: the client sees that bytes are missing."""
-    key = video_key(job.id, job.attempt)
-    for position in range(start, stop, CHUNK_BYTES):
-        try:
-            yield gateway.store.read(key, stamp, position, min(position + CHUNK_BYTES, stop))
-        except ArtifactChanged as error:
-            _withheld(gateway, job, error)
-            raise
+    try:
+        yield from pieces(gateway.store, video_key(job.id, job.attempt), stamp, start, stop)
+    except ArtifactChanged as error:
+        _withheld(gateway, job, error)
+        raise
 
 
 def _withheld(gateway: Gateway, job: Job, error: Exception) -> None:

@@ -11,10 +11,8 @@ import hashlib
 import threading
 from collections import OrderedDict
 
-from workers.artifacts import ArtifactStore, Stamp
+from workers.artifacts import ArtifactStore, Stamp, pieces
 
-CHUNK_BYTES = 4 * 2**20
-"""Held at a time, of a video that is verified or sent; with S3, what one request fetches."""
 _REMEMBERED = 10_000
 
 
@@ -48,6 +46,6 @@ class VerifiedVideos:
 
     def _digest(self, key: str, stamp: Stamp) -> str:
         digest = hashlib.sha256()
-        for start in range(0, stamp.bytes, CHUNK_BYTES):
-            digest.update(self._store.read(key, stamp, start, start + CHUNK_BYTES))
+        for piece in pieces(self._store, key, stamp, 0, stamp.bytes):
+            digest.update(piece)
         return digest.hexdigest()

@@ -32,6 +32,8 @@ from workers.store_mark import DirectoryMark
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _PARTIAL_SUFFIX = ".partial"
+PIECE_BYTES = 4 * 2**20
+"""Held at a time, of a value that is gone through piece by piece; with S3, what one request fetches."""
 
 
 class ArtifactError(Exception):
@@ -251,6 +253,12 @@ def open_store(url: str, s3: S3Access | None = None) -> ArtifactStore:
     if "://" in url or not url:
         raise UnsupportedStore(url)
     return DirectoryStore(url)
+
+
+def pieces(store: ArtifactStore, key: str, stamp: Stamp, start: int, stop: int) -> Iterator[bytes]:
+    """The bytes from `start` to before `stop` of the value that has `stamp`, `PIECE_BYTES` at a time. Raises as `read` does."""
+    for position in range(start, stop, PIECE_BYTES):
+        yield store.read(key, stamp, position, min(position + PIECE_BYTES, stop))
 
 
 def checked(key: str) -> str:

@@ -179,8 +179,7 @@ def test_it_is_read_for_its_digest_once_and_in_pieces(
     client: TestClient, hand: Hand, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = spied(monkeypatch, hand)
-    for module in ("verified", "delivery"):
-        monkeypatch.setattr(f"service.{module}.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("workers.artifacts.PIECE_BYTES", 1000)
     assert client.get(url).content == VIDEO
     whole = [1000] * (SIZE // 1000) + [SIZE % 1000]
     assert asked == whole * 2
@@ -201,7 +200,7 @@ def test_what_changes_while_it_is_sent_ends_the_connection(
             hand.store.put(video_key(task.id, task.attempt), CHANGED)
 
     asked = spied(monkeypatch, hand, change)
-    monkeypatch.setattr("service.delivery.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("workers.artifacts.PIECE_BYTES", 1000)
     before = series(client)[WITHHELD]
     with pytest.raises(RuntimeError, match="response already started"):
         client.get(url)
