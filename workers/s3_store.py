@@ -9,6 +9,8 @@ Waits for nothing beyond one request and its repetitions: `workers.patience` doe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -74,35 +76,23 @@ class S3Store:
 
     def get(self, key: str) -> bytes:
         key = checked(key)
-        try:
-            with translating(self._place, key):
-                return bytes(obstore.get(self._bucket, key).bytes())
-        except ArtifactMissing:
-            self._look()
-            raise
+        with self._reading(key):
+            return bytes(obstore.get(self._bucket, key).bytes())
 
     def stat(self, key: str) -> Stamp:
         key = checked(key)
-        try:
-            with translating(self._place, key):
-                return _stamp(obstore.head(self._bucket, key))
-        except ArtifactMissing:
-            self._look()
-            raise
+        with self._reading(key):
+            return _stamp(obstore.head(self._bucket, key))
 
     def read(self, key: str, stamp: Stamp, start: int, stop: int) -> bytes:
         key, stop = checked(key), min(stop, stamp.bytes)
         if start >= stop:
             return b""
-        try:
-            with translating(self._place, key):
-                found = obstore.get(self._bucket, key, options={"range": (start, stop)})
-                if _stamp(found.meta) != stamp:
-                    raise ArtifactChanged(key)
-                return bytes(found.bytes())
-        except ArtifactMissing:
-            self._look()
-            raise
+        with self._reading(key):
+            found = obstore.get(self._bucket, key, options={"range": (start, stop)})
+            if _stamp(found.meta) != stamp:
+                raise ArtifactChanged(key)
+            return bytes(found.bytes())
 
     def exists(self, key: str) -> bool:
         try:
@@ -125,6 +115,16 @@ class S3Store:
 
     def __repr__(self) -> str:
         return f"S3Store({self._place!r})"
+
+    @contextmanager
+    def _reading(self, key: str) -> Iterator[None]:
+        """What is not there is so only in the bucket that was seen before."""
+        try:
+            with translating(self._place, key):
+                yield
+        except ArtifactMissing:
+            self._look()
+            raise
 
     def _prepare(self) -> None:
         self._look()
