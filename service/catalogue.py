@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,24 +17,40 @@ from workers.artifacts import ArtifactMissing, ArtifactStore, InvalidKey
 from workers.contract import Detectors, ModelCard, detectors_key, model_key
 
 _FRESH_SECONDS = 3.0
+Value = TypeVar("Value")
+
+
+class _Fresh(Generic[Value]):
+    """What was read in the last few seconds, by model."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._read: dict[str, tuple[float, Value]] = {}
+
+    def get(self, model: str) -> Value | None:
+        with self._lock:
+            read_at, value = self._read.get(model, (float("-inf"), None))
+        return value if self._clock() - read_at < _FRESH_SECONDS else None
+
+    def put(self, model: str, value: Value) -> Value:
+        with self._lock:
+            self._read[model] = (self._clock(), value)
+        return value
 
 
 class Catalogue:
     def __init__(self, store: ArtifactStore, *, default_model: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.default_model = default_model
         self._store = store
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._detectors: dict[str, tuple[float, Mapping[str, str]]] = {}
-        self._cards: dict[str, tuple[float, ModelCard]] = {}
+        self._cards: _Fresh[ModelCard] = _Fresh(clock)
+        self._detectors: _Fresh[Mapping[str, str]] = _Fresh(clock)
 
     def card(self, model: str | None) -> ModelCard:
         """The card of a model, or of the default one. Raises `model_not_found` or `model_not_ready`."""
         wanted = model or self.default_model
-        with self._lock:
-            read_at, card = self._cards.get(wanted, (float("-inf"), None))
-        if card is not None and self._clock() - read_at < _FRESH_SECONDS:
-            return card
+        if (fresh := self._cards.get(wanted)) is not None:
+            return fresh
         try:
             card = ModelCard.model_validate_json(self._store.get(model_key(wanted)))
         except (ArtifactMissing, InvalidKey):
@@ -43,23 +60,18 @@ class Catalogue:
             raise UnavailableError("model_not_ready", message, param="model") from None
         if card.id != wanted:
             raise self._no_card(wanted)
-        with self._lock:
-            self._cards[wanted] = (self._clock(), card)
-        return card
+        return self._cards.put(wanted, card)
 
     def detectors(self, model: str) -> Mapping[str, str]:
         """Who can look for what in the frames of a model that has a card, by the name of the concept, as its worker said."""
-        with self._lock:
-            read_at, told = self._detectors.get(model, (float("-inf"), {}))
-        if self._clock() - read_at < _FRESH_SECONDS:
-            return told
+        if (fresh := self._detectors.get(model)) is not None:
+            return fresh
+        told: Mapping[str, str]
         try:
             told = Detectors.model_validate_json(self._store.get(detectors_key(model))).detectors
         except (ArtifactMissing, ValidationError):  # of a worker of another version
             told = {}
-        with self._lock:
-            self._detectors[model] = (self._clock(), told)
-        return told
+        return self._detectors.put(model, told)
 
     def cards(self) -> list[ModelCard]:
         """All readable cards, by id."""
