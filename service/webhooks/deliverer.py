@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 
 from service.logs import about
 from service.metrics import Metrics, Outcome
@@ -82,6 +83,7 @@ class Deliverer:
                 return []
         claimed = []
         with self._database.write() as session:
+            secret_of = cache(partial(keys.webhook_secret, session))  # many deliveries, few keys
             for job, delivery in webhooks.due(session, at=now, limit=_AT_ONCE):
                 attempt = delivery.attempts + 1
                 again = (
@@ -90,8 +92,7 @@ class Deliverer:
                     + (self._patience.pause_after(attempt) or timedelta())
                 )
                 if job.webhook_url is not None and webhooks.claim(session, delivery, again_at=again):
-                    secret = keys.webhook_secret(session, job.key_id)
-                    claimed.append(_Claimed(job, attempt, _message(job, job.webhook_url, secret)))
+                    claimed.append(_Claimed(job, attempt, _message(job, job.webhook_url, secret_of(job.key_id))))
         return claimed
 
     def _note(self, one: _Claimed, answer: Answer) -> None:
