@@ -38,8 +38,8 @@ class Fused:
         self._sizes = [len(part["b_enc"]) for part in parts]
         owner = torch.repeat_interleave(torch.tensor(self._sizes)).to(device)
         projects = torch.tensor(["reader" in part for part in parts], device=device)
-        self._masked = (~projects[owner]).nonzero()[:, 0]
         self._projecting = projects.nonzero()[:, 0]
+        self._masked = (~projects[owner]).nonzero()[:, 0] if len(self._projecting) else slice(None)  # which copies nothing
         self._owner = owner[self._masked]
         written = [part["W_dec"] for part in parts if "W_dec" in part]
         self._write = torch.cat([*written, *(part["direction"][None] for part in parts if "direction" in part)])
@@ -55,5 +55,7 @@ class Fused:
     def delta(self, specific: Tensor, scores: Tensor, gamma: Tensor) -> Tensor:
         """Σ γ v (n, d_model), for the strengths gamma (n, E), or (1, E) where all tokens have the same."""
         masked = specific[:, self._masked] * gamma[:, self._owner]
+        if not len(self._projecting):
+            return masked @ self._write
         projected = torch.relu(scores[:, self._projecting]) * gamma[:, self._projecting]
         return torch.cat([masked, projected], dim=1) @ self._write
