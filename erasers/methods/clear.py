@@ -174,7 +174,7 @@ class Clear(BlockMethod[ClearConfig]):
         parameters: dict[str, Any] = {"activation": "jumprelu" if "threshold" in tensors else "relu"}
         m_spec = masks.specificity(config.mask, f_pos, f_neg, config.mask_max)  # exact, Eq. 3 and 4
         if config.action == "projection":
-            tensors, offset = _projection(tensors, f_pos, f_neg)
+            tensors, offset = projection(tensors, f_pos, f_neg)
             parameters |= {"action": "projection", "offset": offset}
         else:
             tensors["m_spec"] = m_spec
@@ -228,7 +228,7 @@ class Clear(BlockMethod[ClearConfig]):
         return lambda h: self.edit(served, parameters, h).v
 
 
-def _projection(tensors: dict[str, Tensor], f_pos: Tensor, f_neg: Tensor) -> tuple[dict[str, Tensor], float]:
+def projection(tensors: dict[str, Tensor], f_pos: Tensor, f_neg: Tensor) -> tuple[dict[str, Tensor], float]:
     """`reader` u, the unit of f⁺ - f⁻; `direction` W_dec u; and u·f⁻. b_dec cancels: what is taken out is a difference."""
     reader = torch.nn.functional.normalize(f_pos - f_neg, dim=0)
     kept = {name: tensor for name, tensor in tensors.items() if name not in ("W_dec", "b_dec")}

@@ -1,8 +1,9 @@
-"""`python -m erasers.testbed.explore`: ways to act that are no option of CLEAR, at one block, beside the way that is.
+"""`python -m erasers.testbed.explore`: ways to act on what one block returns, beside the one that ships.
 
 * `tokens`: CLEAR with `action="mask"`. Each token loses the concept's features that fire on it.
 * `prompt-mean`, `prompt-max`: every token of a prompt loses the same, its tokens' mean or largest activity.
-* `closed-form`: in the space of features, the part of f along mean(f⁺) - mean(f⁻) beyond the negatives' mean, decoded.
+* `closed-form`: CLEAR with `action="projection"`. In the space of features, the part of f along mean(f⁺) - mean(f⁻) beyond the
+  negatives' mean, decoded.
 * `shared`: one dictionary, learned once from the pairs of all subjects; a subject only brings its mask.
 * `shared-others`: the same, learned without the subject's own pairs, as for a concept that comes later.
 * `project`: the direction of `steering`, which needs no dictionary.
@@ -32,9 +33,10 @@ from erasers.encoding import PromptEncoder, max_by_prompt, mean_by_prompt
 from erasers.evaluate.markdown import table
 from erasers.hooks import reading_real_tokens
 from erasers.methods.base import TrainingSet
-from erasers.methods.clear import Search
+from erasers.methods.clear import Clear, Search, projection
 from erasers.methods.clear_batches import Batches
 from erasers.methods.clear_config import ClearConfig
+from erasers.methods.steering import Steering
 from erasers.normalise import Normalisation
 from erasers.sae import features
 from erasers.testbed import encoder as testbed_encoder
@@ -121,8 +123,8 @@ def prompt_wise(dictionary: Dictionary, data: TrainingSet, layer: int, reduce: C
 
 
 def closed_form(dictionary: Dictionary, data: TrainingSet, layer: int) -> Action:
-    along = _excess(*_means(dictionary, data, layer))
-    return lambda h, prompt: dictionary.decode(along(dictionary(h)))
+    tensors, offset = projection(dictionary.tensors, *_means(dictionary, data, layer))
+    return lambda h, prompt: Clear().edit(tensors, {"offset": offset}, h).v
 
 
 def project(data: TrainingSet, layer: int) -> Action:
@@ -140,8 +142,8 @@ def _means(encode: Callable[[Tensor], Tensor], data: TrainingSet, layer: int) ->
 
 
 def _excess(positive: Tensor, negative: Tensor) -> Callable[[Tensor], Tensor]:
-    unit = torch.nn.functional.normalize(positive - negative, dim=0)
-    return lambda x: torch.relu((x - negative) @ unit)[:, None] * unit
+    tensors = {"direction": positive - negative, "mean_negative": negative}
+    return lambda x: Steering().edit(tensors, {"mode": "project"}, x).v
 
 
 @contextmanager
