@@ -101,9 +101,13 @@ class S3Server:
         return f"http://127.0.0.1:{self._ports['filer.port']}"
 
     def _answers(self) -> bool:
-        """Refusing a stranger is an answer; and whoever lists buckets has found where they are kept."""
+        """Refusing a stranger is an answer; whoever lists buckets has found where they are kept; and values can be read and
+        written once a volume server has joined, seconds after the rest."""
+        master = f"http://127.0.0.1:{self._ports['master.port']}"
         try:
-            return httpx.get(self.endpoint).status_code == 403 and httpx.get(f"{self._filer}/").is_success
+            if httpx.get(self.endpoint).status_code != 403 or not httpx.get(f"{self._filer}/").is_success:
+                return False
+            return bool(httpx.get(f"{master}/dir/status").json()["Topology"]["Max"] > 0)
         except httpx.TransportError:
             return False
 

@@ -111,7 +111,10 @@ def test_pauses_grow_and_end() -> None:
 
 @contextmanager
 def answering(*answer: bytes, pause: float = 0) -> Iterator[tuple[str, list[bytes]]]:
-    """A socket that says these bytes to whoever connects; its URL, and what it was sent."""
+    """A socket that says these bytes to whoever has sent a message of `send`; its URL, and what it was sent.
+
+    It hears the message to its end: a socket closed with something unread resets the connection.
+    """
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -122,7 +125,10 @@ def answering(*answer: bytes, pause: float = 0) -> Iterator[tuple[str, list[byte
                 except OSError:
                     return
                 with connection:
-                    heard.append(connection.recv(65536))
+                    message = b""
+                    while not message.endswith(b"\r\n\r\n{}") and (more := connection.recv(65536)):
+                        message += more
+                    heard.append(message)
                     try:
                         for part in answer:
                             connection.sendall(part)
