@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Request
 
 from service.errors import RangeError
 
@@ -22,6 +22,8 @@ class Conditions:
     range: str | None = None
     if_range: str | None = None
     if_none_match: str | None = None
+    head: bool = False
+    """Everything but the bytes is asked for; a range says nothing then (RFC 9110, 14.2)."""
 
     def has(self, etag: str) -> bool:
         """Whether the reader has what `etag` names. `etag` is strong, and in quotes."""
@@ -31,7 +33,7 @@ class Conditions:
     def part(self, etag: str, size: int) -> tuple[int, int] | None:
         """From where to before where; None for everything. Raises `RangeError` where it begins behind the end."""
         asked = _RANGE.fullmatch(self.range or "")
-        if asked is None or (self.if_range is not None and self.if_range.strip() != etag):
+        if asked is None or self.head or (self.if_range is not None and self.if_range.strip() != etag):
             return None
         first, last = asked.groups()
         if first and last and int(first) > int(last):
@@ -48,11 +50,12 @@ class Conditions:
 
 
 def _conditions(
+    request: Request,
     range: Annotated[str | None, Header(description="One range of bytes, as `bytes=0-1023`.")] = None,  # noqa: A002
     if_range: Annotated[str | None, Header(description="The part only of what has this `ETag`, else the whole.")] = None,
     if_none_match: Annotated[str | None, Header(description="The `ETag`s that the reader has.")] = None,
 ) -> Conditions:
-    return Conditions(range, if_range, if_none_match)
+    return Conditions(range, if_range, if_none_match, head=request.method == "HEAD")
 
 
 ConditionsDep = Annotated[Conditions, Depends(_conditions)]

@@ -50,6 +50,8 @@ def video_response(gateway: Gateway, job: Job, asked: Conditions) -> Response:
     headers["content-length"] = str(stop - start)
     if part is not None:
         headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    if asked.head:
+        return Response(headers=headers, media_type=MEDIA_TYPE)
     pieces = _pieces(gateway, job, stamp, start, stop)
     return StreamingResponse(pieces, 206 if part else 200, headers, media_type=MEDIA_TYPE)
 

@@ -7,7 +7,6 @@ holds a task against it before anything is made, `look` looks. What it sees is f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import TYPE_CHECKING
 
 from workers.contract import Check, CheckPin
@@ -16,7 +15,6 @@ from workers.settings import concept_key
 from workers.watch import Watch
 
 if TYPE_CHECKING:
-    from workers.miniature.classifier import Classifier
     from workers.pipelines.base import Frames
 
 MINIATURE = "miniature"
@@ -70,16 +68,10 @@ def withhold(checks: Sequence[Check], num_frames: int) -> None:
 def _share(pin: CheckPin, frames: Frames, watch: Watch) -> float:
     if pin.detector != MINIATURE:
         return float(watch.shown(pin.concept, frames).mean())
+    from workers.miniature import classifier
     from workers.miniature.vocabulary import canonical
 
     concept = canonical(pin.concept)
     if concept is None:
         raise AssertionError(f"the classifier was promised for {pin.concept!r}")
-    return float(_classifier().read(frames).shows(concept).mean())
-
-
-@cache
-def _classifier() -> Classifier:
-    from workers.miniature import classifier
-
-    return classifier.load()
+    return float(classifier.load().read(frames).shows(concept).mean())

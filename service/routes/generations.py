@@ -90,12 +90,8 @@ def get_generation(id: str, gateway: GatewayDep, caller: CallerDep) -> Generatio
     return _view(gateway, *current_generation(gateway, caller, id))
 
 
-@router.get(
-    "/generations/{id}/video",
-    response_class=Response,
-    responses=video_responses(),
-    summary="The video",
-)
+@router.head("/generations/{id}/video", response_class=Response, responses=video_responses(), summary="About the video")
+@router.get("/generations/{id}/video", response_class=Response, responses=video_responses(), summary="The video")
 def get_video(id: str, gateway: GatewayDep, caller: CallerDep, asked: ConditionsDep) -> Response:  # noqa: A002
     """Compared with its receipt before the first byte is sent; its `ETag` is the receipt's `video_sha256`."""
     return video_response(gateway, owned_generation(gateway, caller, id), asked)

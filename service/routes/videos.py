@@ -109,12 +109,8 @@ def retrieve(id: str, response: Response, gateway: GatewayDep, caller: CallerDep
     return video(job, progress, deliveries_of(gateway, [job]))
 
 
-@router.get(
-    "/videos/{id}/content",
-    response_class=Response,
-    responses=video_responses(),
-    summary="The video's bytes",
-)
+@router.head("/videos/{id}/content", response_class=Response, responses=video_responses(), summary="About the video's bytes")
+@router.get("/videos/{id}/content", response_class=Response, responses=video_responses(), summary="The video's bytes")
 def download(
     id: str,  # noqa: A002
     gateway: GatewayDep,

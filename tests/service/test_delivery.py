@@ -66,6 +66,15 @@ def test_the_whole_video(client: TestClient, task: GenerationTask, url: str) -> 
         }
 
 
+def test_everything_but_the_bytes(client: TestClient, task: GenerationTask, url: str) -> None:
+    for path in (url, f"/v1/videos/{task.id}/content"):
+        got = client.get(path)
+        response = client.head(path, headers={"range": "bytes=1-2"})
+        assert (response.status_code, response.content) == (200, b"")
+        assert {**response.headers, "x-request-id": ""} == {**got.headers, "x-request-id": ""}
+    assert client.head("/generations/gen_none/video").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("asked", "start", "stop"),
     [

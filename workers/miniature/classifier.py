@@ -8,6 +8,7 @@ alike, so it is trained (`classifier_training`) against pictures of that sort.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,9 @@ class Classifier:
         return {name: reading.shows(name).tolist() for name in OBJECTS}
 
 
+@cache
 def load(path: Path = CLASSIFIER_FILE) -> Classifier:
+    """Read once: nobody changes it."""
     network = Network()
     network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
     return Classifier(network)

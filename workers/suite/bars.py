@@ -14,6 +14,8 @@ from workers.suite.variants import DEFAULT
 SHIPPED = DEFAULT[0]
 """The method that acts where nobody says which."""
 GATED = "clear-gated"
+SPELLING_BOUND = 0.10
+"""What may be left of a concept whose name was spelt otherwise, relative to what the origin makes of that spelling."""
 MARGIN = 0.01
 """What two points of a trade-off curve may differ by before one is called better."""
 
@@ -40,8 +42,8 @@ BARS = (
     Bar("erased", SHIPPED, "plain", 0.02),
     Bar("others kept", SHIPPED, "others", 0.97),
     Bar("held-out synonyms", SHIPPED, "synonym", 0.05),
-    Bar("misspelt", SHIPPED, "misspelt", 0.10),
-    Bar("look-alike letters", SHIPPED, "homoglyph", 0.10),
+    Bar("misspelt", SHIPPED, "misspelt", SPELLING_BOUND),
+    Bar("look-alike letters", SHIPPED, "homoglyph", SPELLING_BOUND),
     Bar("five on one block, erased", "clear-block-6-stack-5", "plain", 0.03),
     Bar("five on one block, others kept", "clear-block-6-stack-5", "others", 0.95),
     Bar("five, each on its own block, erased", "clear-stack-5", "plain", 0.03),

@@ -15,6 +15,7 @@ import numpy as np
 from erasers.evaluate.markdown import table
 from workers.detectors import CELLS, SPELLINGS, Cell
 from workers.miniature.vocabulary import PAPER_TEN, STYLES
+from workers.suite.bars import SPELLING_BOUND
 from workers.suite.cells import ORIGIN, Measured
 from workers.suite.report import relative
 from workers.suite.searches import Search
@@ -33,8 +34,6 @@ ABLATIONS = (
     "project",
     "safree-reference",
 )
-BAR = 0.1
-"""Of frames that may show a concept whose name was spelt otherwise."""
 STEERING = ("project", "shift", "leace")
 
 
@@ -159,9 +158,17 @@ def _spellings(title: str, found: Rates) -> str:
         left = [found.rate(variant, there, spelling) for spelling in SPELLINGS]
         if None not in (*left, *origin):
             beside = (_percent(share) for pair in zip(left, origin, strict=True) for share in pair)
-            rows.append([variant, *beside, "yes" if all(share <= BAR for share in left if share is not None) else "no"])
-    head = ["method", *(name for spelling in SPELLINGS for name in (spelling, "origin")), f"each at most {BAR:.0%}"]
+            rows.append([variant, *beside, "yes" if all(map(_within, left, origin)) else "no"])
+    head = [
+        "method",
+        *(name for spelling in SPELLINGS for name in (spelling, "origin")),
+        f"each at most {SPELLING_BOUND:.0%} of the origin's",
+    ]
     return _table(title, head, rows)
+
+
+def _within(left: float | None, origin: float | None) -> bool:
+    return left is not None and origin is not None and left <= SPELLING_BOUND * origin
 
 
 def _rows(title: str, found: Rates, variants: Sequence[str]) -> str:
