@@ -21,13 +21,19 @@ def put(session: Session, job: Job) -> None:
     session.execute(insert(WebhookDelivery).values(job_id=job.id, attempts=0, due_at=job.finished_at))
 
 
+def any_due(session: Session, *, at: datetime) -> bool:
+    found = select(WebhookDelivery.job_id).where(text(WEBHOOK_DUE), WebhookDelivery.due_at <= at).limit(1)
+    return session.scalar(found) is not None
+
+
 def due(session: Session, *, at: datetime, limit: int) -> Sequence[tuple[Job, WebhookDelivery]]:
-    """Longest due first."""
+    """One of each key in turn, of a key the longest due first: a thousand that nobody answers hold up nobody else's one."""
+    turn = func.row_number().over(partition_by=Job.key_id, order_by=WebhookDelivery.due_at)
     statement = (
         select(Job, WebhookDelivery)
         .join(WebhookDelivery, WebhookDelivery.job_id == Job.id)
         .where(text(WEBHOOK_DUE), WebhookDelivery.due_at <= at)
-        .order_by(WebhookDelivery.due_at)
+        .order_by(turn, WebhookDelivery.due_at)
         .limit(limit)
     )
     return [(job, delivery) for job, delivery in session.execute(statement)]

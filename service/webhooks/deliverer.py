@@ -79,7 +79,7 @@ class Deliverer:
     def _claim(self) -> list[_Claimed]:
         now = datetime.now(UTC)
         with self._database.read() as session:  # most of the time there is nothing, and nobody is held up
-            if not webhooks.due(session, at=now, limit=1):
+            if not webhooks.any_due(session, at=now):
                 return []
         claimed = []
         with self._database.write() as session:

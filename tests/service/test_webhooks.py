@@ -212,16 +212,17 @@ def outbox(url: str, *, attempts: int = 3) -> Iterator[tuple[Database, Deliverer
     """A database with a key, and a deliverer without a thread."""
     with closing(Database(url)) as database:
         with database.write() as session:
-            keys.insert(session, key_id="k", name="k", role="user", secret_sha256="0" * 64)
+            for key_id in "kq":
+                keys.insert(session, key_id=key_id, name=key_id, role="user", secret_sha256=key_id * 64)
         sender = Sender(timeout_seconds=5, private=True)
         patience = Patience(attempts=attempts, first_pause_seconds=60)
         yield database, Deliverer(database, sender, Metrics(), patience, interval_seconds=1)
 
 
-def ended(database: Database, name: str, url: str) -> None:
+def ended(database: Database, name: str, url: str, *, key_id: str = "k") -> None:
     with database.write() as session:
         job = jobs.insert(
-            session, job_id=f"gen_{name}", kind="generate", model="toy", key_id="k", plan={}, labels={}, webhook_url=url
+            session, job_id=f"gen_{name}", kind="generate", model="toy", key_id=key_id, plan={}, labels={}, webhook_url=url
         )
         assert jobs.cancel(session, job)
 
@@ -258,9 +259,20 @@ def test_one_who_died_after_the_claim_is_followed_by_another(database_url: str, 
         assert (row.attempts, row.due_at, row.delivered_at is None) == (2, None, False)
 
 
+@pytest.mark.both_databases
+def test_keys_take_turns(database_url: str) -> None:
+    with outbox(database_url) as (database, _):
+        for number in range(5):
+            ended(database, str(number), down())
+        ended(database, "of another", down(), key_id="q")
+        with database.read() as session:
+            found = webhooks.due(session, at=datetime.now(UTC), limit=4)
+    assert [job.id for job, _ in found] == ["gen_0", "gen_of another", "gen_1", "gen_2"]
+
+
 def test_nothing_due_is_one_question_of_an_index(database_url: str) -> None:
     with closing(Database(database_url)) as database:
-        said = statements(database, lambda session: webhooks.due(session, at=datetime.now(UTC), limit=1))
+        said = statements(database, lambda session: webhooks.any_due(session, at=datetime.now(UTC)))
     ((_, plan),) = said
     assert [step for step in plan if "ix_webhook_deliveries_due" in step], plan
     assert not [step for step in plan if "TEMP B-TREE" in step], plan
