@@ -14,25 +14,31 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from starlette.concurrency import run_in_threadpool
 
-from service import handlers
-from service.access import Access
-from service.backlog import Backlog
-from service.body import check_body
-from service.body_limit import BodyLimit
 from service.catalogue import Catalogue
-from service.connection import open_async_redis, open_redis
-from service.events import EventSource
+from service.domain.gate import Thresholds
+from service.erasers.seed import shipped_erasers, take_in_all
 from service.first_start import ensure_operator_key
-from service.flight import Flight
-from service.gate import Thresholds
 from service.gateway import Gateway
 from service.gauges import Gauges
-from service.headers import SingleHeaders
+from service.http import handlers
+from service.http.access import Access
+from service.http.body import check_body
+from service.http.body_limit import BodyLimit
+from service.http.events import EventSource
+from service.http.headers import SingleHeaders
+from service.http.query import check_query
+from service.http.verified import VerifiedVideos
+from service.lifecycle.backlog import Backlog
+from service.lifecycle.connection import open_async_redis, open_redis
+from service.lifecycle.flight import Flight
+from service.lifecycle.loops import HintListener, Loop, Sweeper, running
+from service.lifecycle.removal import Remover
+from service.lifecycle.rq_queue import RqQueue
+from service.lifecycle.settle import Settler
+from service.lifecycle.sweep import Sweep
+from service.lifecycle.window import Window
 from service.logs import log_to_stderr
-from service.loops import HintListener, Loop, Sweeper, running
 from service.metrics import Metrics
-from service.query import check_query
-from service.removal import Remover
 from service.routes import (
     aliases,
     archives,
@@ -49,17 +55,11 @@ from service.routes import (
     webhooks,
 )
 from service.routes import metrics as metrics_route
-from service.rq_queue import RqQueue
-from service.seed import shipped_erasers, take_in_all
 from service.settings import Settings
-from service.settle import Settler
 from service.store.database import Database
 from service.store.keys import LimitName
-from service.sweep import Sweep
-from service.verified import VerifiedVideos
 from service.webhooks.deliverer import Deliverer, Patience
 from service.webhooks.sender import Sender
-from service.window import Window
 from workers.artifacts import open_store
 from workers.contract import model_id
 

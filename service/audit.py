@@ -1,7 +1,7 @@
 """The audit log: what was accepted, how it ended, and what operators did, in the transaction that did it.
 
 An entry holds hashes and names, no words of a request, so that it outlives the deletion of what it tells of
-(`CLEARWAY_AUDIT_PROMPTS` has it otherwise). `service.chain` says what ties entries together.
+(`CLEARWAY_AUDIT_PROMPTS` has it otherwise). `service.domain.chain` says what ties entries together.
 
 Every function locks the head of the chain until the transaction ends, so it is the last thing that a transaction does:
 whoever waits for the head holds what it needs, and no two wait for each other.
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from service.chain import digest
+from service.domain.chain import digest
 from service.schemas.generations import Plan
 from service.store import audit
 from service.store.models import AuditEntry, EraserVersion, Job

@@ -14,10 +14,11 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal, cast
+from typing import cast
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from service.domain.roles import Role
 from service.errors import CallerError
 from service.store import keys
 from service.store.database import Database
@@ -25,7 +26,6 @@ from service.store.models import ApiKey
 
 logger = logging.getLogger(__name__)
 
-Role = Literal["user", "operator"]
 
 _FORM = re.compile(r"ck_([0-9a-f]{12})_([0-9a-f]{64})")
 _NO_DIGEST = "0" * 64

@@ -13,13 +13,13 @@ from typing import Any
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
-from service.conditions import Conditions
 from service.errors import StateError, UnavailableError
 from service.gateway import Gateway
-from service.handlers import responses
+from service.http.conditions import Conditions
+from service.http.handlers import responses
+from service.http.verified import Tampered
 from service.logs import about
 from service.store.models import Job
-from service.verified import Tampered
 from workers.artifacts import ArtifactChanged, ArtifactMissing, Stamp, pieces
 from workers.contract import video_key
 

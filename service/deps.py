@@ -12,10 +12,10 @@ from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from service.auth import Caller, authenticate
+from service.domain.text import normalise_concept
 from service.errors import CallerError
 from service.gateway import Gateway
-from service.idempotency import HEADER
-from service.text import normalise_concept
+from service.http.headers import IDEMPOTENCY_KEY
 
 MAX_VERSION = 2**31 - 1
 
@@ -67,7 +67,7 @@ def _idempotency_key(value: str) -> str:
 IdempotencyKeyHeader = Annotated[
     Annotated[str, AfterValidator(_idempotency_key)] | None,
     Header(
-        alias=HEADER,
+        alias=IDEMPOTENCY_KEY,
         description="Send a request again with the same key, and it is accepted once: the answer tells of the first job, "
         "with `Idempotent-Replayed: true`.",
     ),

@@ -10,7 +10,7 @@
     └── UnavailableError   a part of the service is missing now; try again
 
 Every error has a code of the closed set `CODES`, which also gives the HTTP status; the class says how the program
-reacts, the code what the client reads. `service.handlers` turns errors into responses.
+reacts, the code what the client reads. `service.http.handlers` turns errors into responses.
 """
 
 from __future__ import annotations

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from service.backlog import Backlog
 from service.catalogue import Catalogue
-from service.events import EventSource
-from service.flight import Flight
-from service.gate import Thresholds
+from service.domain.gate import Thresholds
+from service.http.events import EventSource
+from service.http.verified import VerifiedVideos
+from service.lifecycle.backlog import Backlog
+from service.lifecycle.flight import Flight
+from service.lifecycle.queue import JobQueue
+from service.lifecycle.removal import Remover
+from service.lifecycle.sweep import Sweep
+from service.lifecycle.window import Window
 from service.metrics import Metrics
-from service.queue import JobQueue
-from service.removal import Remover
 from service.store.database import Database
 from service.store.keys import LimitName
-from service.sweep import Sweep
-from service.verified import VerifiedVideos
-from service.window import Window
 from workers.artifacts import ArtifactStore
 
 

@@ -17,8 +17,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.flight import Flight, WorkerState
-from service.states import JOB_STATUSES, TERMINAL
+from service.domain.states import JOB_STATUSES, TERMINAL
+from service.lifecycle.flight import Flight, WorkerState
 from service.store import jobs, webhooks
 from service.store.database import Database
 from workers.contract import WORKER_KINDS

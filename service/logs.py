@@ -31,7 +31,7 @@ def about(job: Job) -> dict[str, Any]:
 
 def log_to_stderr(level: LogLevel, log_format: LogFormat) -> None:
     """Of this process. Nothing, where the host has set logging up. The server's own lines come in the same form, but for those
-    of single requests, which `service.access` writes."""
+    of single requests, which `service.http.access` writes."""
     logging.getLogger("service").setLevel(level)
     if logging.getLogger().handlers:
         return

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.registry import Collector
 
-from service.states import TERMINAL
+from service.domain.states import TERMINAL
 from service.store.models import Job
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from service.auth import Caller
+from service.domain.states import TERMINAL
 from service.errors import MissingError
 from service.gateway import Gateway
 from service.schemas.base import Progress
-from service.states import TERMINAL
 from service.store import jobs, webhooks
 from service.store.models import Job
 from service.views import Deliveries

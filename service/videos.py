@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from service.accept import accept_generation
+from service.acceptance.accept import accept_generation
+from service.acceptance.idempotency import Claim
 from service.auth import Caller
+from service.domain.states import JobStatus
 from service.errors import RequestError, ServiceError
 from service.gateway import Gateway
-from service.idempotency import Claim
 from service.schemas.base import JobError, Progress
 from service.schemas.generations import GenerateRequest, Plan, PromptRequest
 from service.schemas.videos import Video, VideoRequest, VideoStatus
-from service.states import JobStatus
 from service.store.models import Job
 from service.views import Deliveries, webhook
 from workers.contract import ModelCard

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from itertools import groupby
 from urllib.parse import quote
 
-from service.gate import Thresholds
-from service.gates import gate_of
+from service.domain.gate import Thresholds
+from service.erasers.gates import gate_of
 from service.schemas.aliases import Alias
 from service.schemas.base import JobError, Page, Progress
 from service.schemas.erasers import Concept, Eraser, EraserLinks

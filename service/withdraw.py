@@ -6,10 +6,10 @@ import logging
 
 from service import audit
 from service.auth import Caller
+from service.domain.states import TERMINAL
 from service.gateway import Gateway
+from service.lifecycle.ring import silence
 from service.logs import about
-from service.ring import silence
-from service.states import TERMINAL
 from service.store import idempotency, jobs
 from service.store.models import Job
 

@@ -54,7 +54,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
 def _packed(directory: Path) -> Iterator[bytes]:
     from erasers import artefact
     from erasers.errors import ArtefactError
-    from service.archive import pack
+    from service.erasers.archive import pack
 
     try:
         return pack(directory, artefact.digest(directory))

@@ -41,7 +41,7 @@ def verify(
 ) -> None:
     """Walk the whole log and compute every hash anew. Says where it breaks, with exit code 1; prints its head to be kept
     where the service cannot write."""
-    from service import chain
+    from service.domain import chain
 
     try:
         saved = None if head is None else chain.Head.parse(head)

@@ -12,8 +12,8 @@ def expected_failures() -> Iterator[None]:
     try:
         yield
     except Exception as failure:
-        from service.chain import ChainBroken
         from service.client import ClientError  # here and not above: a start without failure does not pay for httpx
+        from service.domain.chain import ChainBroken
         from service.embedded.errors import EmbeddedError
         from service.evaluation.errors import EvaluationError
 

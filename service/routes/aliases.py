@@ -7,13 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator
 
-from service import aliases, views
+from service import views
 from service.deps import CallerDep, GatewayDep, OperatorDep
-from service.handlers import responses
+from service.domain.text import ConceptName, normalise_concept
+from service.erasers import aliases
+from service.http.handlers import responses
 from service.schemas.aliases import Alias, AliasRequest
 from service.schemas.base import Limit, Page
 from service.store import aliases as rows
-from service.text import ConceptName, normalise_concept
 
 router = APIRouter(
     prefix="/aliases",

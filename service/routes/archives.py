@@ -13,12 +13,13 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from service import artefacts, registry, views
-from service.archive import MEDIA_TYPE, pack, packed_bytes
+from service import views
 from service.deps import ConceptPath, GatewayDep, OperatorDep, VersionPath
+from service.erasers import artefacts, registry
+from service.erasers.archive import MEDIA_TYPE, pack, packed_bytes
+from service.erasers.importing import import_eraser
 from service.errors import RequestError, StateError
-from service.handlers import responses
-from service.importing import import_eraser
+from service.http.handlers import responses
 from service.schemas.erasers import Eraser
 from service.store import erasers
 from workers.contract import Digest
@@ -94,7 +95,9 @@ def import_(
 ) -> Eraser:
     """The body is the archive that `GET …/artifact` gives. It becomes a `candidate`, and is activated as one that was trained
     here: by the gate, on the numbers that it brings."""
-    row, new = import_eraser(gateway, archive, expected_digest=digest, actor=caller.key_id)
+    row, new = import_eraser(
+        archive, gateway.database, gateway.store, gateway.catalogue, expected_digest=digest, actor=caller.key_id
+    )
     with gateway.database.read() as session:
         job = erasers.trainings(session, [row]).get(row.job_id or "")
     body = views.eraser(row, job)

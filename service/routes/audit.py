@@ -9,11 +9,11 @@ from pydantic import StringConstraints
 
 from service.audit import Action
 from service.deps import GatewayDep, OperatorDep
-from service.handlers import responses
+from service.domain.text import Text
+from service.http.handlers import responses
 from service.schemas.audit import AuditEntry, AuditHead, AuditPage
 from service.schemas.base import Limit
 from service.store import audit
-from service.text import Text
 
 router = APIRouter(
     tags=["audit"],

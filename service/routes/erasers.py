@@ -6,15 +6,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from service import registry, views
-from service.accept import accept_training
+from service import views
+from service.acceptance.accept import accept_training
+from service.acceptance.idempotency import Claim, accept_once
 from service.deps import CallerDep, ConceptPath, GatewayDep, IdempotencyKeyHeader, OperatorDep, VersionPath
+from service.domain.states import JobStatus
+from service.domain.text import ConceptName
+from service.erasers import registry
+from service.erasers.gates import judge_version
+from service.erasers.names import hint
 from service.errors import MissingError
-from service.gates import judge_version
 from service.gateway import Gateway
-from service.handlers import responses
-from service.idempotency import Claim, accept_once
-from service.names import hint
+from service.http.handlers import responses
 from service.schemas.base import Cursor, Limit, Page
 from service.schemas.erasers import (
     ActivateRequest,
@@ -27,10 +30,8 @@ from service.schemas.erasers import (
     TrainRequest,
 )
 from service.schemas.generations import Generation
-from service.states import JobStatus
 from service.store import aliases, erasers, pinned, webhooks
 from service.store.models import EraserVersion
-from service.text import ConceptName
 
 router = APIRouter(
     prefix="/erasers",

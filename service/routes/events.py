@@ -8,13 +8,14 @@ from fastapi import APIRouter, Header
 from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 
-from service import registry, views
+from service import views
 from service.deps import CallerDep, ConceptPath, GatewayDep, VersionPath
-from service.events import Snapshot
+from service.domain.states import TERMINAL
+from service.erasers import registry
 from service.gateway import Gateway
-from service.handlers import responses
+from service.http.events import Snapshot
+from service.http.handlers import responses
 from service.owned import owned_generation
-from service.states import TERMINAL
 from service.store import erasers, jobs, webhooks
 
 router = APIRouter(responses=responses("unauthorized", "key_expired", "not_found"))

@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 from fastapi import APIRouter
 
-from service import gates, views
+from service import views
 from service.deps import ConceptPath, GatewayDep, OperatorDep
+from service.erasers import gates
 from service.errors import ErrorCode, MissingError, RequestError
-from service.handlers import responses
+from service.http.handlers import responses
 from service.schemas.gates import Gate, Gates, GateThresholds
 from service.store import gates as rows
 from service.store.models import ConceptGate

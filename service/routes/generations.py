@@ -8,18 +8,18 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from service import views, withdraw
-from service.accept import accept_generation, plan_generation
-from service.conditions import ConditionsDep
+from service.acceptance.accept import accept_generation, plan_generation
+from service.acceptance.idempotency import Claim, accept_once
 from service.delivery import video_response, video_responses
 from service.deps import CallerDep, GatewayDep, IdempotencyKeyHeader
+from service.domain.states import JobStatus
 from service.errors import StateError
 from service.gateway import Gateway
-from service.handlers import responses
-from service.idempotency import Claim, accept_once
+from service.http.conditions import ConditionsDep
+from service.http.handlers import responses
 from service.owned import current_generation, deliveries_of, owned_generation
 from service.schemas.base import Cursor, Limit, Page, Progress
 from service.schemas.generations import GenerateRequest, Generation, Plan
-from service.states import JobStatus
 from service.store import jobs, webhooks
 from service.store.models import Job
 from workers.contract import Receipt

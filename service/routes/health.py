@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.deps import GatewayDep
 from service.errors import UnavailableError
 from service.gateway import Gateway
-from service.handlers import error_body
+from service.http.handlers import error_body
 from service.schemas.models import CheckName, Live, Ready
 from workers.artifacts import ArtifactError
 

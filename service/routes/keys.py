@@ -9,10 +9,11 @@ from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
 from service.audit import record
-from service.auth import Role, new_key
+from service.auth import new_key
 from service.deps import GatewayDep, OperatorDep
+from service.domain.roles import Role
 from service.errors import MissingError, StateError
-from service.handlers import responses
+from service.http.handlers import responses
 from service.schemas.keys import CreatedKey, Key, KeyChange, KeyLimits, KeyRequest, Keys, RotateRequest
 from service.store import keys
 from service.store.models import ApiKey

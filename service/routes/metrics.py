@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service.deps import GatewayDep, metrics_reader
-from service.handlers import responses
+from service.http.handlers import responses
 
 router = APIRouter(tags=["metrics"], responses=responses("unauthorized", "forbidden", "database_unavailable"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.deps import CallerDep, GatewayDep
-from service.handlers import responses
+from service.http.handlers import responses
 from service.schemas.models import Models
 from service.served import served_models
 

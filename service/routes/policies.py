@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from service import aliases, views
+from service import views
 from service.audit import record
 from service.deps import MAX_VERSION, GatewayDep, OperatorDep
+from service.erasers import aliases
 from service.errors import MissingError, RequestError
-from service.handlers import responses
+from service.http.handlers import responses
 from service.schemas.policies import Policies, Policy, PolicyRules
 from service.store import keys, policies
 from service.store.models import PolicyVersion

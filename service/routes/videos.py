@@ -12,20 +12,20 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from service import withdraw
-from service.conditions import ConditionsDep
+from service.acceptance.idempotency import Claim, accept_once
 from service.delivery import video_response, video_responses
 from service.deps import CallerDep, GatewayDep, IdempotencyKeyHeader
-from service.form import read_body
+from service.domain.text import Text
 from service.gateway import Gateway
-from service.handlers import responses
-from service.idempotency import Claim, accept_once
+from service.http.conditions import ConditionsDep
+from service.http.form import read_body
+from service.http.handlers import responses
 from service.owned import current_generation, deliveries_of, owned_generation, progress_of
 from service.schemas.base import Cursor, Limit
 from service.schemas.videos import DeletedVideo, ListedModel, ListedModels, Video, VideoPage, VideoRequest
 from service.served import served_model, served_models
 from service.store import jobs, webhooks
 from service.store.models import Job
-from service.text import Text
 from service.videos import accept_video, video
 
 router = APIRouter(

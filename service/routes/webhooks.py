@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from service.audit import record
 from service.deps import CallerDep, GatewayDep
-from service.handlers import responses
+from service.http.handlers import responses
 from service.schemas.webhooks import WebhookSecret
 from service.store import keys
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pydantic import ConfigDict, Field
 
+from service.domain.text import ConceptName
 from service.schemas.base import RequestBody, ResponseBody
-from service.text import ConceptName
 
 
 class AliasRequest(RequestBody):

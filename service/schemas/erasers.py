@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from service.gate import Source
+from service.domain.gate import Source
+from service.domain.states import VersionStatus
+from service.domain.text import ConceptName, Text, check_text
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
 from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
 from service.schemas.interactions import Interaction
-from service.states import VersionStatus
-from service.text import ConceptName, Text, check_text
 from workers.contract import PairSource
 
 METHODS = ("clear", "steering", "hirm", "safree", "negprompt")

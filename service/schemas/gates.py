@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from service.gate import Source
+from service.domain.gate import Source
 from service.schemas.base import RequestBody, ResponseBody
 
 Share = Annotated[float, Field(ge=0, le=1)] | None

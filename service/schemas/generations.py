@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from service.domain.states import JobStatus
+from service.domain.text import ConceptName, Text
+from service.domain.webhook_address import WebhookUrl
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
-from service.states import JobStatus
-from service.text import ConceptName, Text
-from service.webhooks.address import WebhookUrl
 from workers.contract import Digest, FallbackMethod
 
 MAX_PROMPT_CHARACTERS = 2000

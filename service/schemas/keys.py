@@ -8,10 +8,10 @@ from typing import Annotated
 from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from service.auth import Role
+from service.domain.roles import Role
+from service.domain.text import Text
+from service.domain.turns import Priority
 from service.schemas.base import RequestBody, ResponseBody
-from service.text import Text
-from service.turns import Priority
 
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 MAX_GRACE_SECONDS = 30 * 24 * 3600

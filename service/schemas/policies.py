@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from service.domain.text import Text
 from service.schemas.base import RequestBody, ResponseBody
 from service.schemas.generations import Erase, OnMissing
-from service.text import Text
 
 MAX_LISTED = 1000
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from service.domain.states import JobStatus
 from service.schemas.base import JobError, ResponseBody
 from service.schemas.generations import AppliedEraser, AppliedFallback, AppliedPolicy, PlannedCheck, PromptRequest, Webhook
 from service.schemas.models import Model
-from service.states import JobStatus
 
 VideoStatus = Literal["queued", "in_progress", "completed", "failed"]
 

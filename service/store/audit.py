@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.chain import Head
+from service.domain.chain import Head
 from service.store.models import AuditEntry, AuditHead
 
 _HEAD = select(AuditHead.sequence, AuditHead.sha256)

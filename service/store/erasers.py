@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.orm import Session, defer
 
-from service.states import VersionStatus, check_version_move
+from service.domain.states import VersionStatus, check_version_move
 from service.store.identifiers import new_id
 from service.store.models import EraserVersion, Job
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, CursorResult, Select, delete, func, literal_column, select, text, union_all, update
 from sqlalchemy.orm import Session
 
-from service.states import TERMINAL, JobStatus, check_job_move
+from service.domain.states import TERMINAL, JobStatus, check_job_move
 from service.store import webhooks
 from service.store.identifiers import Prefix, bounds
 from service.store.models import CANCELED, DELETED, Job

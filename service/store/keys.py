@@ -9,9 +9,9 @@ from typing import Literal
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.domain.turns import Priority
+from service.domain.webhook_signature import new_secret
 from service.store.models import ApiKey
-from service.turns import Priority
-from service.webhooks.signature import new_secret
 
 LimitName = Literal["requests_per_minute", "max_running", "max_queued", "max_trainings"]
 """Columns of `api_keys`; None is no limit."""

@@ -1,4 +1,4 @@
-"""Statements on the line: jobs that are queued and not yet let into the window (`service.window`).
+"""Statements on the line: jobs that are queued and not yet let into the window (`service.lifecycle.window`).
 
 Which keys wait is found by jumping from key to key in the partial index `ix_jobs_waiting`, and what is in flight is never much:
 the cost is that of the keys that wait, not of their jobs. The conditions are constants in the statements, because neither
@@ -16,9 +16,9 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, func, select, text, union_all, update
 from sqlalchemy.orm import Session
 
+from service.domain.turns import Line
 from service.store.columns import UtcDateTime
 from service.store.models import RUNG, WAITING, ApiKey, Job
-from service.turns import Line
 from workers.contract import WORKER_KINDS, WorkerKind
 
 _QUEUED = (RUNG, WAITING)

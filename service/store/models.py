@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from service.states import JobStatus, VersionStatus
+from service.domain.states import JobStatus, VersionStatus
+from service.domain.turns import Priority
 from service.store.columns import UtcDateTime
-from service.turns import Priority
 from workers.contract import WorkerKind
 
 WAITING = "status = 'queued' AND admitted_at IS NULL"
@@ -158,7 +158,7 @@ class EraserVersion(Base):
 
 
 class EraserAlias(Base):
-    """A second name of a concept. That it is no concept with erasers, nor leads to another alias, is `service.aliases`'s."""
+    """A second name of a concept. It is no concept with erasers, nor leads to an alias: `service.erasers.aliases` sees to it."""
 
     __tablename__ = "eraser_aliases"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from sqlalchemy import Select, func, insert, select
 from sqlalchemy.orm import Session
 
+from service.domain.states import JobStatus
 from service.schemas.generations import AppliedEraser
-from service.states import JobStatus
 from service.store.models import EraserVersion, GenerationEraser, Job
 
 

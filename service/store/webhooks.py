@@ -12,7 +12,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from service.states import TERMINAL
+from service.domain.states import TERMINAL
 from service.store.models import WEBHOOK_DUE, Job, WebhookDelivery
 
 

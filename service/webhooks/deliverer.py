@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 
+from service.domain.webhook_signature import sign
 from service.logs import about
 from service.metrics import Metrics, Outcome
 from service.store import keys, webhooks
@@ -24,7 +25,6 @@ from service.store.database import Database
 from service.store.models import Job
 from service.webhooks.event import body, event_id
 from service.webhooks.sender import Answer, Message, Sender
-from service.webhooks.signature import sign
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from service.webhooks.address import is_public
+from service.domain.webhook_address import is_public
 
 logger = logging.getLogger(__name__)
 

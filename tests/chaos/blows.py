@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from service.states import TERMINAL
+from service.domain.states import TERMINAL
 from service.store.models import Job
 from tests.chaos.customer import Accepted, Customer, Order
 from tests.chaos.plant import Plant

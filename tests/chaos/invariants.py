@@ -23,9 +23,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import erasers
-from service import chain
+from service.domain import chain
+from service.domain.states import TERMINAL
 from service.schemas.generations import Plan
-from service.states import TERMINAL
 from service.store import audit
 from service.store.models import AuditEntry, EraserVersion, Job
 from tests.chaos.customer import Customer

@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from service.embedded import commands
-from service.seed import take_in
+from service.erasers.seed import take_in
 from service.store.database import Database
 from tests.chaos.manager import Manager
 from workers.artifacts import DirectoryStore

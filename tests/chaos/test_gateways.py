@@ -16,7 +16,7 @@ from tests.chaos.plant import SWEEP_SECONDS
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 LEASE_SECONDS = 5 * SWEEP_SECONDS + 5
-"""Of the sweep, in SQL (`service.loops`)."""
+"""Of the sweep, in SQL (`service.lifecycle.loops`)."""
 TAKEN_OVER_SECONDS = LEASE_SECONDS + 60
 
 

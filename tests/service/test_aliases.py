@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service.seed import take_in_all
+from service.erasers.seed import take_in_all
 from tests.service.calls import code, generate, train
 from tests.service.hand import Hand, add_eraser, gateway_of
 from tests.service.test_audit import entries

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from service.archive import ArchiveInvalid, pack, packed_bytes, unpack
+from service.erasers.archive import ArchiveInvalid, pack, packed_bytes, unpack
 
 D = "d" * 64
 CONFIG, TENSORS = f"{D}/config.json", f"{D}/eraser.safetensors"

@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from service import audit
 from service.audit import Action
-from service.chain import ChainBroken, Head, verify
-from service.seed import take_in
+from service.domain.chain import ChainBroken, Head, verify
+from service.erasers.seed import take_in
 from service.settings import Settings
 from service.store.database import Database
 from service.store.keys import LimitName

@@ -9,8 +9,8 @@ from contextlib import closing
 import httpx
 import pytest
 
-from service.chain import Head
 from service.cli import main
+from service.domain.chain import Head
 from service.settings import Settings
 from tests.service.test_server import gateway_process
 

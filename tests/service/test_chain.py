@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.chain import FIELDS, START, ChainBroken, Head, digest, verify
+from service.domain.chain import FIELDS, START, ChainBroken, Head, digest, verify
 
 Entry = dict[str, Any]
 

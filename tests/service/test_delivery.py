@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
+from service.http.verified import Tampered, VerifiedVideos
 from service.settings import Settings
-from service.verified import Tampered, VerifiedVideos
 from tests.service.calls import code, generate, settled, wait_until
 from tests.service.hand import VIDEO, Hand, digest_of, receipt_of
 from tests.service.test_metrics import series

@@ -389,7 +389,7 @@ def test_only_what_may_pass_is_sent_again(client: TestClient, monkeypatch: pytes
     def taken(*_: object) -> None:
         raise IntegrityError("insert", {}, Exception())
 
-    monkeypatch.setattr("service.accept._insert_training", taken)
+    monkeypatch.setattr("service.acceptance.accept._insert_training", taken)
     busy = teach()(client)
     assert "try again" in check(busy, "invalid_state", "concept")["message"]
     assert (busy.headers["x-should-retry"], busy.headers["retry-after"]) == ("true", "1")

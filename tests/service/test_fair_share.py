@@ -14,12 +14,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from service.app import create_app
-from service.rq_queue import RqQueue
+from service.lifecycle.rq_queue import RqQueue
+from service.lifecycle.window import Window
 from service.settings import Settings
 from service.store import jobs, keys, line
 from service.store.database import Database
 from service.store.identifiers import new_id
-from service.window import Window
 from tests.service.calls import generate, settled, train, wait_until
 from tests.service.conftest import Valkey, serving, user_of
 from tests.service.hand import FINGERPRINT, Hand, gateway_of

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from erasers import methods
 from erasers.options import from_mapping
-from service.fallback import SETTINGS
+from service.acceptance.fallback import SETTINGS
 from tests.service.calls import generate, settled, wait_until
 from tests.service.hand import Hand, add_eraser
 from tests.service.test_audit import the

@@ -9,7 +9,7 @@ import pytest
 from starlette.datastructures import UploadFile
 
 from service.errors import RequestError
-from service.form import fields_of
+from service.http.form import fields_of
 
 STRENGTHS = '[{"concept": "church", "strength": 2}, "dog@3"]'
 DEEP = "[" * 100_000

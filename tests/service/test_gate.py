@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.gate import Thresholds, judge
+from service.domain.gate import Thresholds, judge
 from service.settings import Settings
 from workers.contract import EraserPin, Interaction
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from service import registry
-from service.gate import Thresholds
-from service.gates import judge_version
+from service.domain.gate import Thresholds
+from service.erasers import registry
+from service.erasers.gates import judge_version
 from service.schemas.gates import GateThresholds
 from service.settings import Settings
 from tests.service.calls import code
@@ -161,7 +161,7 @@ def test_no_change_comes_between_the_verdict_and_the_activation(client: TestClie
         assert putting.is_alive()
         return found
 
-    monkeypatch.setattr("service.registry.judge_version", meanwhile)
+    monkeypatch.setattr("service.erasers.registry.judge_version", meanwhile)
     assert client.post("/erasers/cat/1/activate").is_success
     putting.join()
     assert [entry["action"] for entry in entries(client)[-2:]] == ["eraser.activated", "gate.put"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
-from service.headers import SINGLE
+from service.http.headers import SINGLE
 from tests.service.calls import generate
 
 VALUES = {"content-type": "application/json", "content-length": "22", "last-event-id": "1-0", "idempotency-key": "mine"}

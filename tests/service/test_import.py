@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from erasers import artefact
-from service.archive import pack
+from service.erasers.archive import pack
 from service.errors import ErrorCode
 from service.settings import Settings
 from tests.service.calls import code, generate
@@ -97,7 +97,7 @@ def test_an_import_does_not_get_around_the_gate(client: TestClient, tmp_path: Pa
 
 def test_a_shipped_one_is_known_by_its_digest(client: TestClient, tmp_path: Path) -> None:
     gateway = gateway_of(client)
-    from service.seed import take_in
+    from service.erasers.seed import take_in
 
     directory = made(tmp_path / "cat")
     with gateway.database.exclusive() as session:

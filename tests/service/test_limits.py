@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
+from service.acceptance.limits import take
 from service.app import create_app
 from service.errors import LimitError
-from service.limits import take
 from service.settings import Settings
 from service.store import line
 from tests.service.calls import code, generate, settled, train, wait_until

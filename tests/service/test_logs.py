@@ -114,7 +114,7 @@ def test_lines_for_a_terminal_are_text(settings: Settings) -> None:
         server.terminate()
         assert server.stderr is not None
         text = server.stderr.read()
-    assert f" INFO service.access: request [request_id={made} method=GET route=/models status=401 " in text
+    assert f" INFO service.http.access: request [request_id={made} method=GET route=/models status=401 " in text
 
 
 def test_a_gateways_lines_are_all_json(settings: Settings) -> None:
@@ -130,5 +130,5 @@ def test_a_gateways_lines_are_all_json(settings: Settings) -> None:
     told = [json.loads(line) for line in text.splitlines() if not line.startswith("INFO:     ")]  # before and after
     assert [line["route"] for line in told if line["message"] == "request"] == ["/generate", "unmatched"]
     assert [line["request_id"] for line in told if line.get("route") == "/generate"] == [made]
-    assert {line["logger"] for line in told} >= {"service.access", "uvicorn.error"}
+    assert {line["logger"] for line in told} >= {"service.http.access", "uvicorn.error"}
     assert "private" not in text

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from sqlalchemy import event
 
 from service import metrics
-from service.access import UNMATCHED
 from service.app import create_app
+from service.http.access import UNMATCHED
 from service.metrics import OTHER, Metrics
 from service.settings import Settings
 from service.store import jobs, keys

@@ -11,7 +11,7 @@ from hypothesis.stateful import initialize, invariant, rule
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from service.states import JOB_MOVES, TERMINAL, IllegalMove, JobStatus, check_job_move
+from service.domain.states import JOB_MOVES, TERMINAL, IllegalMove, JobStatus, check_job_move
 from service.store import jobs
 from service.store.models import Job
 from tests.service.machines import DatabaseMachine, run

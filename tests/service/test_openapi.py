@@ -19,7 +19,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi import checks
 
 from service.app import create_app
-from service.seed import take_in
+from service.erasers.seed import take_in
 from service.settings import Settings
 from tests.service.calls import generate, settled, wait_until
 from tests.service.hand import CARD, Hand, gateway_of

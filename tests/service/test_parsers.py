@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from service.client import Event, parse_events
 from service.errors import RequestError
-from service.flight import read_progress
-from service.form import fields_of
+from service.http.form import fields_of
+from service.lifecycle.flight import read_progress
 from service.schemas.generations import EraseItem, GenerateRequest
 from service.schemas.videos import VideoRequest
 

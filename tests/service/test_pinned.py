@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import event, text
 
-from service.states import JobStatus
+from service.domain.states import JobStatus
 from service.store import pinned
 from service.store.database import Database
 from service.store.models import EraserVersion

@@ -11,15 +11,15 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
+from service.acceptance.planning import plan
+from service.acceptance.verification import Lookout
 from service.audit import record
-from service.backlog import Backlog
-from service.binding import binding_of
-from service.planning import plan
+from service.lifecycle.backlog import Backlog
+from service.policies.binding import binding_of
 from service.schemas.generations import GenerateRequest
 from service.store import jobs, keys, line
 from service.store.database import Database
 from service.store.models import Job
-from service.verification import Lookout
 from tests.service.hand import CARD, gateway_of
 from tests.service.plans import statements
 

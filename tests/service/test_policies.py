@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from service import accept
+from service.acceptance import accept
 from service.settings import Settings
 from service.store.models import Job
 from tests.service.calls import code, generate, settled, wait_until

@@ -8,7 +8,7 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.policy import LimitName, Rules, Wish, join, merge, unite
+from service.policies.policy import LimitName, Rules, Wish, join, merge, unite
 from workers.contract import FallbackMethod
 
 versions = st.frozensets(st.integers(1, 3), max_size=1)

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from redis import Redis
 
 from service.app import create_app
-from service.flight import Holder
+from service.lifecycle.flight import Holder
 from service.settings import Settings
 from tests.service.calls import generate, settled, train, wait_until
 from tests.service.conftest import Valkey, serving

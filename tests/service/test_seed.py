@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from erasers import artefact
 from erasers.artefact import ArtefactConfig, EncoderIdentity
 from erasers.errors import ArtefactError
-from service import artefacts
-from service.seed import shipped_erasers, take_in, take_in_all
+from service.erasers import artefacts
+from service.erasers.seed import shipped_erasers, take_in, take_in_all
 from tests.service.calls import generate
 from tests.service.hand import FINGERPRINT, Hand, add_eraser, gateway_of
 

@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from service.states import (
+from service.domain.states import (
     JOB_MOVES,
     JOB_STATUSES,
     TERMINAL,

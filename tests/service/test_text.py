@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from erasers.evaluate.spelling import Spelling, respell
-from service.text import MAX_CONCEPT_CHARACTERS, check_text, normalise_concept
+from service.domain.text import MAX_CONCEPT_CHARACTERS, check_text, normalise_concept
 
 
 @pytest.mark.parametrize(

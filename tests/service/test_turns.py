@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.turns import Line, Priority, first
+from service.domain.turns import Line, Priority, first
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

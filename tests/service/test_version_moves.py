@@ -13,11 +13,11 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from service import registry
+from service.domain.gate import Thresholds
+from service.domain.states import VERSION_MOVES, IllegalMove, VersionStatus, check_version_move
+from service.erasers import registry
 from service.errors import StateError
-from service.gate import Thresholds
 from service.settings import Settings
-from service.states import VERSION_MOVES, IllegalMove, VersionStatus, check_version_move
 from service.store import erasers, jobs
 from service.store.models import EraserVersion
 from tests.service.hand import PASSING, digest_of

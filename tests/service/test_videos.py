@@ -9,11 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 
+from service.domain.states import JOB_STATUSES
 from service.errors import RequestError
 from service.schemas.base import Progress
 from service.schemas.generations import GenerateRequest, PromptRequest
 from service.schemas.videos import VideoRequest, VideoStatus
-from service.states import JOB_STATUSES
 from service.store.models import Job
 from service.videos import STATUSES, generate_request, video
 from tests.service.calls import code, generate, settled, wait_until

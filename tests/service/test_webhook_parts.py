@@ -13,11 +13,11 @@ import pytest
 from openai import InvalidWebhookSignatureError, OpenAI
 from pydantic import TypeAdapter, ValidationError
 
+from service.domain.webhook_address import WebhookUrl, allow_url, is_public
+from service.domain.webhook_signature import new_secret, sign
 from service.errors import RequestError
-from service.webhooks.address import WebhookUrl, allow_url, is_public
 from service.webhooks.deliverer import Patience
 from service.webhooks.sender import Answer, Message, Sender
-from service.webhooks.signature import new_secret, sign
 
 URL = TypeAdapter(WebhookUrl)
 

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.flight import Flight
+from service.lifecycle.flight import Flight
 from tests.workers.parts import Valkey
 from workers import connection
 from workers.attempt import Attempt

@@ -1,0 +1,128 @@
+"""The stack of a request: what it asks for, joined with what its policies demand, each eraser pinned by digest, and each
+fallback by its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from service.acceptance.fallback import check_guidance, may_stand_in, stand_in
+from service.erasers import aliases
+from service.erasers.names import unknown_concept
+from service.errors import RequestError, ServiceError, StateError
+from service.policies.binding import Binding, wish_of
+from service.policies.policy import Rules, Wish, merge
+from service.schemas.generations import AppliedEraser, AppliedFallback, GenerateRequest
+from service.store import erasers
+from service.store.models import EraserVersion
+from workers.contract import ModelCard
+
+
+class Stack(NamedTuple):
+    """Each in the order of concepts, of which none is in both."""
+
+    erase: list[AppliedEraser]
+    fallbacks: list[AppliedFallback]
+
+
+def resolve(session: Session, request: GenerateRequest, card: ModelCard, *, guidance_scale: float, binding: Binding) -> Stack:
+    """The canonical stack of a request. Where its `erase` is None, the defaults of its policies hold.
+
+    An alias is its concept from here on. Raises for a concept that is unknown, not active, or of another encoder, unless
+    something may stand in, and for an eraser that this guidance leaves without effect. What policies demand is looked at first
+    and by itself, so that it is clear whose fault it is.
+    """
+    erase = None if request.erase is None else aliases.resolve(session, request.erase, param="erase")
+
+    demanded = _demanded(binding.rules, request)
+    wishes = merge((wish_of(item, request.on_missing) for item in erase or ()), demanded)
+    registered = erasers.of_concepts(session, [wish.concept for wish in wishes])
+
+    def pin(wish: Wish, param: str | None = None) -> AppliedEraser | AppliedFallback:
+        try:
+            if wish.concept not in registered:
+                raise unknown_concept(session, wish.concept, param, stand_in=True)
+            return _pin(_version(registered[wish.concept], wish, card, param), wish, card, guidance_scale, param)
+        except ServiceError as refusal:
+            if not may_stand_in(wish, refusal.code):
+                raise
+        return stand_in(wish, guidance_scale=guidance_scale, param=param)
+
+    def pin_demanded(wish: Wish) -> AppliedEraser | AppliedFallback:
+        try:
+            return pin(wish)
+        except ServiceError as error:
+            whose = binding.whose(lambda rules: any(other.concept == wish.concept for other in _demanded(rules, request)))
+            raise _refusal(wish, whose, error) from error
+
+    pinned = {wish: pin_demanded(wish) for wish in demanded}
+    positions = {item.concept: f"erase[{index}]" for index, item in enumerate(erase or ())}
+    acting = [pinned.get(wish) or pin(wish, positions.get(wish.concept)) for wish in wishes]
+    return Stack(
+        [one for one in acting if isinstance(one, AppliedEraser)], [one for one in acting if isinstance(one, AppliedFallback)]
+    )
+
+
+def _demanded(rules: Rules, request: GenerateRequest) -> tuple[Wish, ...]:
+    return merge(rules.defaults if request.erase is None else (), rules.mandatory)
+
+
+def _refusal(wish: Wish, whose: str, error: ServiceError) -> StateError:
+    message = f"{whose} demands an eraser of {wish.concept!r}, and without it nothing is generated: {error.message}"
+    return StateError("policy_unsatisfied", message)
+
+
+def _pin(row: EraserVersion, wish: Wish, card: ModelCard, guidance_scale: float, param: str | None) -> AppliedEraser:
+    if row.status != "active":
+        raise StateError("eraser_not_active", _not_active(row), param=param)
+    if row.encoder_fingerprint != card.encoder_fingerprint:
+        raise _wrong_encoder(wish.concept, row, card, param)
+    if row.digest is None or row.strength is None or row.layer is None:
+        raise AssertionError(f"active version {row.id} without an artefact")
+    check_guidance(f"the eraser of {row.concept!r}, version {row.version},", row.method, guidance_scale)
+    strength = max(row.strength if strength is None else strength for strength in wish.strengths)
+    return AppliedEraser(concept=row.concept, version=row.version, digest=row.digest, strength=strength, layer=row.layer)
+
+
+def _version(versions: Sequence[EraserVersion], wish: Wish, card: ModelCard, param: str | None) -> EraserVersion:
+    """The version that is meant, in whatever state it is: the caller says what is wrong with it."""
+    if wish.versions:
+        wanted = _one_version(wish)
+        for row in versions:
+            if row.version == wanted:
+                return row
+        known = ", ".join(str(row.version) for row in reversed(versions))
+        raise RequestError("unknown_version", f"{wish.concept!r} has no version {wanted}; it has {known}", param=param)
+    active = [row for row in versions if row.status == "active"]
+    fitting = [row for row in active if row.encoder_fingerprint == card.encoder_fingerprint]
+    return (fitting or active or versions)[0]
+
+
+def _one_version(wish: Wish) -> int:
+    if len(wish.versions) > 1:
+        versions = " and ".join(map(str, sorted(wish.versions)))
+        raise StateError("policy_unsatisfied", f"versions {versions} are demanded at once, of which one can be active")
+    (version,) = wish.versions
+    return version
+
+
+def _not_active(row: EraserVersion) -> str:
+    cure = {
+        "training": f"it is being trained: GET /erasers/{row.concept}/{row.version}/events tells when it is done",
+        "candidate": f"an operator activates it: POST /erasers/{row.concept}/{row.version}/activate",
+        "failed": 'its training failed; train a new version: POST /erasers {"concept": …}',
+        "retired": "it was retired; name the concept without a version to get the active one",
+        "active": "",
+    }[row.status]
+    return f"the eraser of {row.concept!r}, version {row.version}, is {row.status}, not active: {cure}"
+
+
+def _wrong_encoder(concept: str, row: EraserVersion, card: ModelCard, param: str | None) -> StateError:
+    return StateError(
+        "eraser_wrong_encoder",
+        f"the eraser of {concept!r}, version {row.version}, was made for the text encoder of {row.model!r}, not for that of "
+        f'{card.id!r}; train one for it: POST /erasers {{"concept": "{concept}", "model": "{card.id}"}}',
+        param=param,
+    )

@@ -1,0 +1,116 @@
+"""The gate between `candidate` and `active`: does the evaluation say that the eraser erases, and little else?
+
+The trainer writes numbers into the artefact's `evaluation`:
+
+- measured on generated frames, as shares of frames: `origin_rate` (the concept without eraser), `erased_rate` (with it),
+  `synonym_rate` (with it, prompts that use held-out synonyms; relative to `synonym_origin_rate` where that was measured, else
+  to `origin_rate`), and `kept_rate` (other concepts, already relative to origin);
+- where no detector sees the concept in frames: `probe_before`, `probe_after` (a probe on the encoder's output: share of
+  concept prompts it finds) and `drift` (relative change of the embeddings of prompts without the concept).
+
+A number that is missing, or not finite, does not pass.
+
+Where the version was measured together with others that are active, what both leave of either concept, and of everything
+else, counts too; where it was not, nothing is asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from service.settings import Settings
+from workers.contract import Interaction
+
+Source = Literal["concept", "deployment"]
+"""Where a threshold comes from: set for one concept (`service.erasers.gates`), or the settings."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    min_origin_rate: float
+    max_erased: float
+    max_synonym: float
+    min_kept: float
+    min_probe_before: float
+    max_probe_after: float
+    max_drift: float
+    max_interaction: float
+    min_kept_pair: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> Thresholds:
+        return cls(**{name: getattr(settings, f"gate_{name}") for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    passed: bool
+    reasons: tuple[str, ...]  # why not; empty when passed
+
+
+def judge(
+    evaluation: Mapping[str, Any] | None, thresholds: Thresholds, interactions: Iterable[Interaction] | None = ()
+) -> Verdict:
+    """`interactions` are those that count; None where they cannot be read, which does not pass."""
+    numbers = {key: float(value) for key, value in (evaluation or {}).items() if _is_number(value)}
+    measured_frames = evaluation is not None and any(key in evaluation for key in ("origin_rate", "erased_rate", "kept_rate"))
+    reasons = list(_frames(numbers, thresholds) if measured_frames else _probe(numbers, thresholds))
+    if interactions is None:
+        reasons.append("interactions cannot be read: the eraser was made by another version")
+    for interaction in interactions or ():
+        reasons += _together(interaction, thresholds, seen=measured_frames)
+    return Verdict(passed=not reasons, reasons=tuple(reasons))
+
+
+def _frames(numbers: Mapping[str, float], limits: Thresholds) -> Iterator[str]:
+    yield from _missing(numbers, "origin_rate", "erased_rate", "synonym_rate", "kept_rate")
+    origin = numbers.get("origin_rate", math.nan)
+    if origin < limits.min_origin_rate or origin == 0:
+        yield f"origin_rate {origin:.3f} is below {limits.min_origin_rate}: too little of the concept to measure its erasure"
+    elif (erased := numbers.get("erased_rate", math.nan) / origin) > limits.max_erased:
+        yield f"erased_rate is {erased:.3f} of origin, above {limits.max_erased}"
+    synonym_origin = numbers.get("synonym_origin_rate", origin)
+    if synonym_origin == 0:
+        yield "synonym_origin_rate is 0: there is nothing to measure on synonyms"
+    elif (synonym := numbers.get("synonym_rate", math.nan) / synonym_origin) > limits.max_synonym:
+        yield f"synonym_rate is {synonym:.3f} of origin, above {limits.max_synonym}"
+    if (kept := numbers.get("kept_rate", math.nan)) < limits.min_kept:
+        yield f"kept_rate {kept:.3f} is below {limits.min_kept}"
+
+
+def _probe(numbers: Mapping[str, float], limits: Thresholds) -> Iterator[str]:
+    yield from _missing(numbers, "probe_before", "probe_after", "drift")
+    before = numbers.get("probe_before", math.nan)
+    if before < limits.min_probe_before or before == 0:
+        yield f"probe_before {before:.3f} is below {limits.min_probe_before}: the probe never saw the concept"
+    elif (after := numbers.get("probe_after", math.nan) / before) > limits.max_probe_after:
+        yield f"probe_after is {after:.3f} of probe_before, above {limits.max_probe_after}"
+    if (drift := numbers.get("drift", math.nan)) > limits.max_drift:
+        yield f"drift {drift:.3f} is above {limits.max_drift}"
+
+
+def _together(pair: Interaction, limits: Thresholds, *, seen: bool) -> Iterator[str]:
+    """`seen`: whether the version was measured on frames when it was alone; then, as there, a change of embeddings is not asked
+    about. A concept of which there was too little without erasers says nothing."""
+    name = f"{pair.eraser.concept}@{pair.eraser.version}"
+    least = limits.min_origin_rate if pair.measured == "frames" else limits.min_probe_before
+    sides = (("", pair.origin_rate, pair.left), (f" of {pair.eraser.concept}", pair.other_origin_rate, pair.other_left))
+    for whose, origin, left in sides:
+        if origin is not None and origin >= least and left is not None and left > limits.max_interaction:
+            yield f"together with {name}, {left:.3f}{whose} is left, above {limits.max_interaction}"
+    asked = pair.measured == "frames" or not seen
+    if asked and pair.kept_rate is not None and pair.kept_rate < limits.min_kept_pair:
+        yield f"together with {name}, kept_rate {pair.kept_rate:.3f} is below {limits.min_kept_pair}"
+
+
+def _missing(numbers: Mapping[str, float], *names: str) -> Iterator[str]:
+    for name in names:
+        if name not in numbers:
+            yield f"{name} was not measured"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
