@@ -1,9 +1,10 @@
 """Markers by folder: what lies in tests/gpu needs an accelerator, what lies in tests/integration and tests/chaos is slow. The S3
-server that every folder may ask for. And no test writes its log to the stderr of another."""
+server that every folder may ask for. No test writes its log to the stderr of another; files that run at once share the cores."""
 
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.s3_server import S3Server
+
+if at_once := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Before torch is imported, and for what tests start. Threads of OpenMP that have no core keep those busy that wait for them.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(at_once))))
 
 _MARKERS = {"gpu": pytest.mark.gpu, "integration": pytest.mark.slow, "chaos": pytest.mark.slow}
 
