@@ -97,7 +97,7 @@ def things(client: TestClient, generations: list[str], operation: Any) -> Iterat
 
 def test_every_call_answers_as_documented(live: tuple[str, TestClient], hand: Hand) -> None:
     url, client = live
-    generations = [finished(client, hand) for _ in range(10)]  # first: policies that are put later may refuse everything
+    generations = [finished(client, hand) for _ in range(12)]  # first: policies that are put later may refuse everything
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     failures: list[str] = []
     sent = 0

@@ -150,7 +150,8 @@ def _evasive(title: str, found: Rates) -> str:
 
 
 def _spellings(title: str, found: Rates) -> str:
-    """Beside each share that of the origin, on the same prompts and seeds: a model may draw little from such a word."""
+    """Beside each share that of the origin, on the same prompts and seeds: a model may draw little from such a word, and left
+    is judged relative to that."""
     there = _common(found, [name for name in DEFAULT if name in found.variants])
     origin = [found.rate(ORIGIN, there, spelling) for spelling in SPELLINGS]
     rows = []
