@@ -60,8 +60,8 @@ from service.store.database import Database
 from service.store.keys import LimitName
 from service.webhooks.deliverer import Deliverer, Patience
 from service.webhooks.sender import Sender
-from workers.artifacts import open_store
 from workers.contract import model_id
+from workers.store.artifacts import open_store
 
 MAX_BODY_BYTES = 256 * 2**10
 MAX_TRAINING_BODY_BYTES = 4 * 2**20

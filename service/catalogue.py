@@ -13,8 +13,8 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from service.errors import MissingError, UnavailableError
-from workers.artifacts import ArtifactMissing, ArtifactStore, InvalidKey
 from workers.contract import Detectors, ModelCard, detectors_key, model_key
+from workers.store.artifacts import ArtifactMissing, ArtifactStore, InvalidKey
 
 _FRESH_SECONDS = 3.0
 Value = TypeVar("Value")

@@ -20,8 +20,8 @@ from service.http.handlers import responses
 from service.http.verified import Tampered
 from service.logs import about
 from service.store.models import Job
-from workers.artifacts import ArtifactChanged, ArtifactMissing, Stamp, pieces
 from workers.contract import video_key
+from workers.store.artifacts import ArtifactChanged, ArtifactMissing, Stamp, pieces
 
 logger = logging.getLogger(__name__)
 

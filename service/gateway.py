@@ -20,7 +20,7 @@ from service.lifecycle.window import Window
 from service.metrics import Metrics
 from service.store.database import Database
 from service.store.keys import LimitName
-from workers.artifacts import ArtifactStore
+from workers.store.artifacts import ArtifactStore
 
 
 @dataclass(frozen=True)

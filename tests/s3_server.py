@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from workers.artifacts import S3Access
+from workers.store.artifacts import S3Access
 
 WEED = Path(sys.executable).parent / "weed"
 KEY_ID, SECRET = "clearway", "a-secret-of-tests"

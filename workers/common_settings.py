@@ -8,8 +8,8 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from workers.artifacts import S3Access
 from workers.log_lines import LogFormat, LogLevel
+from workers.store.artifacts import S3Access
 
 
 class CommonSettings(BaseSettings):

@@ -26,10 +26,10 @@ from pydantic import ValidationError
 
 from erasers.errors import FramesError
 from erasers.options import near_misses
+from workers.detection.watch import Watch
 from workers.errors import DetectorUnavailable
 from workers.miniature.vocabulary import OBJECTS, canonical
 from workers.settings import WorkerSettings
-from workers.watch import Watch
 
 if TYPE_CHECKING:
     from workers.pipelines.base import Frames  # torch; `names` does without

@@ -12,9 +12,10 @@ from redis.exceptions import RedisError
 from rq.timeouts import JobTimeoutException
 
 import erasers.errors as library
-from workers import artifacts, errors
+from workers import errors
 from workers.contract import FailureCode
-from workers.resident import Resident
+from workers.residency.resident import Resident
+from workers.store import artifacts
 
 logger = logging.getLogger(__name__)
 

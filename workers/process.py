@@ -9,21 +9,22 @@ from types import TracebackType
 import diffusers
 import transformers
 
-from workers import connection, log_lines
-from workers.artifacts import StoreRefuses, open_store
+from workers import log_lines
+from workers.attempts import connection
+from workers.attempts.presence import Presence, new_worker_name
+from workers.attempts.ticker import ticking
 from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, Detectors, WorkerKind, detectors_key, model_id, model_key
-from workers.eraser_cache import EraserCache
+from workers.detection.watch import Watch
 from workers.errors import DetectorUnavailable, ModelUnavailable
-from workers.fallbacks import Fallbacks
-from workers.patience import PatientStore
+from workers.generation.verification import known
 from workers.pipelines.load import load_pipeline
-from workers.presence import Presence, new_worker_name
-from workers.resident import Resident, install
+from workers.residency.eraser_cache import EraserCache
+from workers.residency.fallbacks import Fallbacks
+from workers.residency.resident import Resident, install
 from workers.runtime import ResidentWorker
 from workers.settings import WorkerSettings
-from workers.ticker import ticking
-from workers.verification import known
-from workers.watch import Watch
+from workers.store.artifacts import StoreRefuses, open_store
+from workers.store.patience import PatientStore
 
 logger = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from rq.queue import Queue
 from rq.worker import SimpleWorker
 
 from workers import log_lines
+from workers.attempts.ticker import ticking
 from workers.contract import attempt_of
-from workers.resident import Resident
-from workers.ticker import ticking
+from workers.residency.resident import Resident
 
 logger = logging.getLogger(__name__)
 

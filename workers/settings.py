@@ -37,7 +37,7 @@ class WorkerSettings(CommonSettings):
     )
     detector_prompts: Path | None = Field(
         default=None,
-        description="JSON lines of prompts with which their erasers are measured: `workers/probe_file.py`.",
+        description="JSON lines of prompts with which their erasers are measured: `workers/detection/probe_file.py`.",
     )
     metric_dino: Path | None = Field(default=None, description="A transformers directory of DINO ViT-B/16: subject consistency.")
     metric_clip_b32: Path | None = Field(

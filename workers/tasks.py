@@ -12,14 +12,16 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from workers import failures, generation, training
-from workers.artifacts import ArtifactError
-from workers.attempt import Attempt
+from workers import failures
+from workers.attempts.attempt import Attempt
+from workers.attempts.events import EventName, hint_settled
 from workers.contract import FailureRecord, GenerationTask, Identifier, Record, TrainingTask, WorkerKind
 from workers.errors import InvalidTask, LeaseLost, LeaseRefused
-from workers.events import EventName, hint_settled
-from workers.records import Records, utc_now
-from workers.resident import Resident, resident
+from workers.generation import generate as generation
+from workers.residency.resident import Resident, resident
+from workers.store.artifacts import ArtifactError
+from workers.store.records import Records, utc_now
+from workers.training import train as training
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from erasers import artefact
 from erasers.errors import ArtefactError
 from service.erasers.archive import FILES
 from service.errors import UnavailableError
-from workers.artifacts import ArtifactChanged, ArtifactMissing, ArtifactStore, pieces
 from workers.contract import eraser_key
+from workers.store.artifacts import ArtifactChanged, ArtifactMissing, ArtifactStore, pieces
 
 
 def kept(store: ArtifactStore, digest: str) -> bool:

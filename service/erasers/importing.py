@@ -22,7 +22,7 @@ from service.errors import RequestError
 from service.store import erasers
 from service.store.database import Database
 from service.store.models import EraserVersion
-from workers.artifacts import ArtifactStore
+from workers.store.artifacts import ArtifactStore
 
 _SHOWN = 500
 

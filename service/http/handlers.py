@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from service.errors import CODES, ErrorCode, RequestError, ServiceError, UnavailableError, error_type
 from service.logs import request_id
 from service.schemas.base import ErrorBody, ErrorDetail
-from workers.artifacts import ArtifactError
+from workers.store.artifacts import ArtifactError
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 
-from workers.artifacts import ArtifactStore, Stamp, pieces
+from workers.store.artifacts import ArtifactStore, Stamp, pieces
 
 _REMEMBERED = 10_000
 

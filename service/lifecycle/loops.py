@@ -19,8 +19,8 @@ from service.lifecycle.sweep import Sweep
 from service.metrics import Metrics
 from service.store import jobs, leases
 from service.store.database import Database
-from workers.artifacts import ArtifactError
 from workers.contract import SETTLED_STREAM
+from workers.store.artifacts import ArtifactError
 
 logger = logging.getLogger(__name__)
 

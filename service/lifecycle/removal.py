@@ -11,7 +11,7 @@ from service.logs import about
 from service.store import jobs
 from service.store.database import Database
 from service.store.models import Job
-from workers.artifacts import ArtifactError, ArtifactStore
+from workers.store.artifacts import ArtifactError, ArtifactStore
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,6 @@ from service.schemas.generations import AppliedFallback, Plan, PlannedCheck
 from service.store import jobs
 from service.store.database import Database
 from service.store.models import Job
-from workers.artifacts import ArtifactMissing, ArtifactStore
 from workers.contract import (
     MAX_ATTEMPTS,
     Check,
@@ -40,6 +39,7 @@ from workers.contract import (
     training_result_key,
     video_key,
 )
+from workers.store.artifacts import ArtifactMissing, ArtifactStore
 
 logger = logging.getLogger(__name__)
 

@@ -32,8 +32,8 @@ from service.logs import about
 from service.store import idempotency, jobs, line
 from service.store.database import Database
 from service.store.models import Job
-from workers.artifacts import ArtifactError
 from workers.contract import MAX_ATTEMPTS, WORKER_KINDS, rq_job_id
+from workers.store.artifacts import ArtifactError
 
 logger = logging.getLogger(__name__)
 

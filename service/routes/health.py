@@ -13,7 +13,7 @@ from service.errors import UnavailableError
 from service.gateway import Gateway
 from service.http.handlers import error_body
 from service.schemas.models import CheckName, Live, Ready
-from workers.artifacts import ArtifactError
+from workers.store.artifacts import ArtifactError
 
 logger = logging.getLogger(__name__)
 

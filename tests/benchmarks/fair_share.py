@@ -31,8 +31,8 @@ from service.store.models import Job
 from tests.service.calls import generate, wait_until
 from tests.service.conftest import Valkey
 from tests.service.hand import CARD, Hand, gateway_of
-from workers.artifacts import open_store
 from workers.contract import GenerationTask
+from workers.store.artifacts import open_store
 
 
 class Workers:

@@ -20,8 +20,8 @@ from service.embedded import commands
 from service.erasers.seed import take_in
 from service.store.database import Database
 from tests.chaos.manager import Manager
-from workers.artifacts import DirectoryStore
 from workers.contract import WorkerKind, lease_key, worker_key
+from workers.store.artifacts import DirectoryStore
 
 LEASE_SECONDS, LOST_AFTER_SECONDS, SWEEP_SECONDS = 4.0, 2.0, 0.5
 """Shorter than the defaults, in about the same proportions: what is lost is found sooner, and nothing else changes."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 import erasers
-from workers.detectors import Detector, detector_for
+from workers.detection.detectors import Detector, detector_for
+from workers.detection.watch import Watch
 from workers.miniature.weights import eraser_directory
 from workers.pipelines.base import Shape, Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
-from workers.watch import Watch
 
 CONCEPT = "parachute"
 CLIPS = 6

@@ -11,7 +11,7 @@ import httpx
 from service.embedded.data_dir import DataDir
 from tests.integration.running import Up, eventually, settled
 from tests.s3_server import S3Server
-from workers.artifacts import open_store
+from workers.store.artifacts import open_store
 
 SMALL = {"prompt": "a lantern by the river", "width": 32, "height": 32, "num_frames": 5, "num_inference_steps": 3, "seed": 1}
 

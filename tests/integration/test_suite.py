@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workers.detectors import CELLS, SPELLINGS
+from workers.detection.detectors import CELLS, SPELLINGS
 
 VARIANTS = ("project", "negprompt", "project-stack-2")
 

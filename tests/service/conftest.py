@@ -24,7 +24,7 @@ from service.store.database import Database
 from tests.service.calls import wait_until
 from tests.service.hand import CARD, Hand, add_eraser
 from tests.service.postgres import Postgres
-from workers.artifacts import ArtifactStore, open_store
+from workers.store.artifacts import ArtifactStore, open_store
 
 
 class Valkey:

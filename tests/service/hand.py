@@ -18,7 +18,6 @@ from service.gateway import Gateway
 from service.store import erasers
 from service.store.database import Database
 from service.store.models import EraserVersion
-from workers.artifacts import ArtifactStore
 from workers.contract import (
     GENERATE_QUEUE,
     SETTLED_STREAM,
@@ -43,6 +42,7 @@ from workers.contract import (
     video_key,
     worker_key,
 )
+from workers.store.artifacts import ArtifactStore
 
 FINGERPRINT = "f" * 64
 NOW = "2026-01-01T00:00:00+00:00"

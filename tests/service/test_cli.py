@@ -25,8 +25,8 @@ from tests.service.calls import wait_until
 from tests.service.hand import CARD, FINGERPRINT, PASSING, VIDEO, Hand, insert_eraser
 from tests.service.test_import import made, packed
 from tests.service.test_server import gateway_process
-from workers.artifacts import ArtifactStore
 from workers.contract import video_key
+from workers.store.artifacts import ArtifactStore
 
 Clearway = Callable[..., tuple[int, str, str]]
 

@@ -16,8 +16,8 @@ from service.settings import Settings
 from tests.service.calls import code, generate, settled, wait_until
 from tests.service.hand import VIDEO, Hand, digest_of, receipt_of
 from tests.service.test_metrics import series
-from workers.artifacts import ArtifactMissing, DirectoryStore, Stamp
 from workers.contract import GenerationTask, video_key
+from workers.store.artifacts import ArtifactMissing, DirectoryStore, Stamp
 
 SIZE = len(VIDEO)
 CHANGED = bytes(reversed(VIDEO))
@@ -188,7 +188,7 @@ def test_it_is_read_for_its_digest_once_and_in_pieces(
     client: TestClient, hand: Hand, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = spied(monkeypatch, hand)
-    monkeypatch.setattr("workers.artifacts.PIECE_BYTES", 1000)
+    monkeypatch.setattr("workers.store.artifacts.PIECE_BYTES", 1000)
     assert client.get(url).content == VIDEO
     whole = [1000] * (SIZE // 1000) + [SIZE % 1000]
     assert asked == whole * 2
@@ -209,7 +209,7 @@ def test_what_changes_while_it_is_sent_ends_the_connection(
             hand.store.put(video_key(task.id, task.attempt), CHANGED)
 
     asked = spied(monkeypatch, hand, change)
-    monkeypatch.setattr("workers.artifacts.PIECE_BYTES", 1000)
+    monkeypatch.setattr("workers.store.artifacts.PIECE_BYTES", 1000)
     before = series(client)[WITHHELD]
     with pytest.raises(RuntimeError, match="response already started"):
         client.get(url)

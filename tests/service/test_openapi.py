@@ -25,7 +25,7 @@ from tests.service.calls import generate, settled, wait_until
 from tests.service.hand import CARD, Hand, gateway_of
 from tests.service.test_seed import ship
 from tests.service.test_server import free_port
-from workers.artifacts import open_store
+from workers.store.artifacts import open_store
 
 CHECKS: Any = [
     schemathesis.checks.not_a_server_error,

@@ -15,9 +15,9 @@ from service.settings import Settings
 from tests.service.calls import generate, settled, train, wait_until
 from tests.service.conftest import Valkey, serving
 from tests.service.hand import VIDEO, Hand, gateway_of
+from workers.attempts.lease import Lease
 from workers.contract import GENERATE_QUEUE, GenerationTask, failure_key, receipt_key
 from workers.errors import LeaseRefused
-from workers.lease import Lease
 
 
 def next_task(hand: Hand) -> GenerationTask:

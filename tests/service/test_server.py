@@ -17,7 +17,7 @@ import httpx
 from service.settings import Settings
 from tests.service.calls import wait_until
 from tests.service.hand import CARD
-from workers.artifacts import open_store
+from workers.store.artifacts import open_store
 
 ROOT = Path(__file__).parents[2]
 

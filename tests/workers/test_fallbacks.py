@@ -11,14 +11,14 @@ import pytest
 import erasers
 from tests.workers.parts import pin, task_for
 from tests.workers.test_generation import MakeResident, decoded, failure_of, receipt_of, run
-from workers.artifacts import DirectoryStore
 from workers.contract import FallbackPin, FallbackUse, video_key
 from workers.errors import EraserUnavailable
-from workers.fallbacks import Fallbacks
 from workers.pipelines.base import VideoPipeline
 from workers.pipelines.load import load_directory
 from workers.pipelines.placement import place
-from workers.training import put_eraser
+from workers.residency.fallbacks import Fallbacks
+from workers.store.artifacts import DirectoryStore
+from workers.training.train import put_eraser
 
 SAFREE = {"alpha": 0.01, "reference": False}
 

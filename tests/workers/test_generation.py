@@ -20,7 +20,6 @@ from rq.timeouts import JobTimeoutException
 import erasers
 from tests.workers.parts import lantern_pairs, pin, task_for
 from workers import tasks
-from workers.artifacts import DirectoryStore
 from workers.contract import (
     SETTLED_STREAM,
     EraserPin,
@@ -33,10 +32,11 @@ from workers.contract import (
     receipt_key,
     video_key,
 )
-from workers.patience import PatientStore
 from workers.pipelines.base import Stack, VideoPipeline
-from workers.resident import Resident
-from workers.training import put_eraser
+from workers.residency.resident import Resident
+from workers.store.artifacts import DirectoryStore
+from workers.store.patience import PatientStore
+from workers.training.train import put_eraser
 
 MakeResident = Callable[..., Resident]
 

@@ -12,21 +12,21 @@ from redis import Redis
 import erasers
 from tests.workers.parts import lantern_pairs, pin, train_lantern
 from tests.workers.test_training import QUICK, failure_of, result_of, run, training_task
-from workers.artifacts import ArtifactError, DirectoryStore
-from workers.attempt import Attempt
+from workers.attempts.attempt import Attempt
 from workers.contract import EraserPin, Interaction, PromptPair, TrainingTask, eraser_key, events_key
-from workers.detectors import detector_for
+from workers.detection.detectors import detector_for
+from workers.detection.watch import Watch
 from workers.errors import EraserUnavailable
-from workers.evaluation import Filmed, film_cells
-from workers.interactions import measure_interactions
 from workers.miniature.weights import eraser_directory
 from workers.pipelines.base import VideoPipeline
 from workers.pipelines.load import load_pipeline
-from workers.resident import Resident
+from workers.residency.resident import Resident
 from workers.settings import WorkerSettings
-from workers.training import put_eraser
-from workers.training_pairs import material_for
-from workers.watch import Watch
+from workers.store.artifacts import ArtifactError, DirectoryStore
+from workers.training.evaluation import Filmed, film_cells
+from workers.training.interactions import measure_interactions
+from workers.training.pairs import material_for
+from workers.training.train import put_eraser
 
 MakeResident = Callable[..., Resident]
 STEERING: dict[str, Any] = {"method": "steering", "config": {}}

@@ -11,12 +11,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from service.lifecycle.flight import Flight
 from tests.workers.parts import Valkey
-from workers import connection
-from workers.attempt import Attempt
+from workers.attempts import connection
+from workers.attempts.attempt import Attempt
+from workers.attempts.events import Events
+from workers.attempts.lease import Lease
 from workers.contract import lease_key
 from workers.errors import Cancelled, LeaseLost, LeaseRefused
-from workers.events import Events
-from workers.lease import Lease
 
 
 class Clock:

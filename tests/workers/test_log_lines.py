@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from workers import log_lines
+from workers.attempts.ticker import ticking
 from workers.log_lines import LogFormat, formatter
-from workers.ticker import ticking
 
 
 def record(logger: str = "workers.tasks", **extra: Any) -> logging.LogRecord:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.s3_server import S3Server
-from workers.artifacts import (
+from workers.store.artifacts import (
     ArtifactChanged,
     ArtifactMissing,
     DirectoryStore,
@@ -18,7 +18,7 @@ from workers.artifacts import (
     StoreRefuses,
     open_store,
 )
-from workers.patience import PatientStore
+from workers.store.patience import PatientStore
 
 
 class Clock:

@@ -12,9 +12,9 @@ import torch
 from service.evaluation.errors import QualityFailed
 from service.evaluation.quality import check_quality, measure_quality, quality_report
 from tests.metrics.tiny import save_clip, save_dino
+from workers.generation.video import encode_mp4
 from workers.quality import NEEDS
 from workers.settings import WorkerSettings
-from workers.video import encode_mp4
 
 
 def clip(path: Path, *grey: int) -> Path:

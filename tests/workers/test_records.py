@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from workers.artifacts import S3Access, open_store
 from workers.contract import FailureRecord
 from workers.errors import LeaseLost
-from workers.records import Records
+from workers.store.artifacts import S3Access, open_store
+from workers.store.records import Records
 
 
 def record(worker: str) -> FailureRecord:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from obstore import exceptions as client
 
-from workers.artifacts import ArtifactChanged, ArtifactError, ArtifactMissing, StoreAway, StoreRefuses
-from workers.s3_errors import KINDS, translated, translating
+from workers.store.artifacts import ArtifactChanged, ArtifactError, ArtifactMissing, StoreAway, StoreRefuses
+from workers.store.s3_errors import KINDS, translated, translating
 
 AT = "Error performing PUT http://host/b/a in 2ms - Server returned non-2xx status code"
 

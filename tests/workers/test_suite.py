@@ -13,7 +13,7 @@ from PIL import Image
 from erasers import methods
 from erasers.evaluate.pictures import draw_searches
 from erasers.options import from_mapping
-from workers.detectors import SPELLINGS
+from workers.detection.detectors import SPELLINGS
 from workers.suite import bars, pictures, sheet
 from workers.suite.cells import ORIGIN, Journal, Measured
 from workers.suite.film import company

@@ -14,7 +14,6 @@ import erasers
 from erasers.artefact import digest_of
 from tests.workers.parts import CONCEPT, lantern_pairs, task_for, train_lantern
 from workers import tasks
-from workers.artifacts import DirectoryStore
 from workers.contract import (
     EraserPin,
     FailureRecord,
@@ -28,13 +27,14 @@ from workers.contract import (
     receipt_key,
     training_result_key,
 )
-from workers.detectors import Cell, Probe, detector_for
+from workers.detection.detectors import Cell, Probe, detector_for
+from workers.detection.watch import Watch
 from workers.errors import InvalidPairs
-from workers.evaluation import film_cells
 from workers.pipelines.base import Frames, VideoPipeline
-from workers.resident import Resident
-from workers.training_pairs import material_for
-from workers.watch import Watch
+from workers.residency.resident import Resident
+from workers.store.artifacts import DirectoryStore
+from workers.training.evaluation import film_cells
+from workers.training.pairs import material_for
 
 MakeResident = Callable[..., Resident]
 QUICK = {"iterations": 40, "refine_iterations": 0, "expansion": 4}

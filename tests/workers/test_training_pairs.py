@@ -13,7 +13,7 @@ from workers.contract import TrainingTask
 from workers.errors import PairsUnavailable
 from workers.miniature.vocabulary import CONCEPTS
 from workers.settings import WorkerSettings
-from workers.training_pairs import CHAT_PAIRS, GRAMMAR_PAIRS, chat_of, material_for
+from workers.training.pairs import CHAT_PAIRS, GRAMMAR_PAIRS, chat_of, material_for
 
 
 def task(concept: str, **changes: object) -> TrainingTask:

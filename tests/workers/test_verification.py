@@ -15,19 +15,19 @@ from tests.pictures import photograph
 from tests.workers.parts import Valkey, pin
 from tests.workers.processes import site
 from tests.workers.test_generation import failure_of, receipt_of, run
-from workers.artifacts import DirectoryStore
 from workers.contract import Check, CheckPin, Detectors, GenerationTask, detectors_key, video_key
+from workers.detection.watch import Watch
 from workers.errors import ConceptSeen, NotVerifiable
+from workers.generation.verification import MINIATURE, check_pins, known, look, withhold
 from workers.miniature.weights import eraser_directory
 from workers.pipelines.base import VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.process import DETECTOR_UNAVAILABLE_EXIT_CODE
 from workers.process import run as run_process
-from workers.resident import Resident
+from workers.residency.resident import Resident
 from workers.settings import WorkerSettings
-from workers.training import put_eraser
-from workers.verification import MINIATURE, check_pins, known, look, withhold
-from workers.watch import Watch
+from workers.store.artifacts import DirectoryStore
+from workers.training.train import put_eraser
 
 CAT = {"kind": "imagenet", "classes": "tabby, tiger cat, Egyptian cat"}
 PARACHUTE = CheckPin(concept="parachute", detector=MINIATURE, max_share=0.0)

@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
+from workers.generation.video import encode_mp4
 from workers.pipelines.base import Frames
-from workers.video import encode_mp4
 
 
 @pytest.fixture

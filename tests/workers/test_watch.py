@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 from tests.pictures import photograph
-from workers.detectors import detector_for
+from workers.detection.detectors import detector_for
+from workers.detection.watch import Watch
 from workers.errors import DetectorUnavailable
 from workers.process import DETECTOR_UNAVAILABLE_EXIT_CODE, run
 from workers.settings import WorkerSettings
-from workers.watch import Watch
 
 CAT = {"kind": "imagenet", "classes": "tabby, tiger cat, Egyptian cat"}
 COFFEE = {"kind": "imagenet", "classes": "espresso"}

@@ -12,7 +12,7 @@ from redis import Redis
 import erasers
 from tests.workers.parts import Valkey, lantern_pairs, pin, task_for
 from tests.workers.processes import LEASE_SECONDS, Site, site
-from workers import connection
+from workers.attempts import connection
 from workers.contract import (
     GENERATE_QUEUE,
     FailureRecord,
@@ -32,7 +32,7 @@ from workers.contract import (
 from workers.pipelines.base import VideoPipeline
 from workers.process import MODEL_UNAVAILABLE_EXIT_CODE
 from workers.runtime import UNFIT_EXIT_CODE
-from workers.training import put_eraser
+from workers.training.train import put_eraser
 
 STEPS = 200
 

@@ -25,7 +25,6 @@ from diffusers import AutoencoderKLWan
 from PIL import Image
 
 import erasers
-from workers.evaluation import film
 from workers.miniature import classifier, grammar
 from workers.miniature.classifier_training import accuracy
 from workers.miniature.contact_sheet import sheet
@@ -37,6 +36,7 @@ from workers.miniature.world import Frames
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
+from workers.training.evaluation import film
 
 HERE = Path(__file__).parent
 PAIRED = tuple(zip(PAPER_TEN[::2], PAPER_TEN[1::2], strict=True))

@@ -1,6 +1,6 @@
 """Trains and evaluates the erasers that ship with the miniature: `python -m workers.miniature.ship [--clips 30]`.
 
-They go the way of every training, `workers.training`, and differ from an operator's in nothing but where they are put.
+They go the way of every training, `workers.training.train`, and differ from an operator's in nothing but where they are put.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from workers.miniature.vocabulary import CONCEPTS, PAPER_TEN, canonical
 from workers.miniature.weights import ERASERS_DIR, eraser_directory
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
-from workers.training import train_eraser
+from workers.training.train import train_eraser
 
 SHOWN = ("layer", "strength", "origin_rate", "erased_rate", "synonym_origin_rate", "synonym_rate", "kept_rate", "n")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from erasers.evaluate.markdown import table
-from workers.detectors import Cell
+from workers.detection.detectors import Cell
 from workers.suite.cells import ORIGIN, Measured
 from workers.suite.report import Point, Ratio, own, ratio
 from workers.suite.variants import DEFAULT

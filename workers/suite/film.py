@@ -15,17 +15,17 @@ import erasers
 from erasers.artefact import CONFIG_FILE
 from erasers.pairs import Pairs
 from workers.contract import TrainingTask
-from workers.detectors import CELLS, SPELLINGS, Cell, Detector, Probe, detector_for
-from workers.evaluation import clip_seeds, film, shares
+from workers.detection.detectors import CELLS, SPELLINGS, Cell, Detector, Probe, detector_for
+from workers.detection.watch import Watch
 from workers.miniature.vocabulary import PAPER_TEN
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
 from workers.suite.cells import ORIGIN, Measured
 from workers.suite.variants import VARIANTS, Variant
-from workers.training import train_eraser
-from workers.training_pairs import material_for
-from workers.watch import Watch
+from workers.training.evaluation import clip_seeds, film, shares
+from workers.training.pairs import material_for
+from workers.training.train import train_eraser
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasers.evaluate.markdown import table
-from workers.detectors import CELLS, SPELLINGS
+from workers.detection.detectors import CELLS, SPELLINGS
 from workers.suite.cells import ORIGIN, Measured
 
 RESAMPLES = 2000

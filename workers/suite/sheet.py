@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from workers.detectors import Cell
+from workers.detection.detectors import Cell
 from workers.miniature.vocabulary import CONCEPTS
 from workers.suite.cells import ORIGIN, SHEETS, read
 from workers.suite.film import Studio

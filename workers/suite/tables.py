@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from erasers.evaluate.markdown import table
-from workers.detectors import CELLS, SPELLINGS, Cell
+from workers.detection.detectors import CELLS, SPELLINGS, Cell
 from workers.miniature.vocabulary import PAPER_TEN, STYLES
 from workers.suite.bars import SPELLING_BOUND
 from workers.suite.cells import ORIGIN, Measured

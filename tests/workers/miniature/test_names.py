@@ -10,15 +10,15 @@ import torch
 import erasers
 from erasers.pairs import templates
 from workers.contract import FallbackPin
-from workers.detectors import SPELLINGS, detector_for
-from workers.evaluation import film
-from workers.fallbacks import Fallbacks
+from workers.detection.detectors import SPELLINGS, detector_for
+from workers.detection.watch import Watch
 from workers.miniature.vocabulary import PAPER_TEN
 from workers.miniature.weights import eraser_directory
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
+from workers.residency.fallbacks import Fallbacks
 from workers.settings import WorkerSettings
-from workers.watch import Watch
+from workers.training.evaluation import film
 
 CLIPS = 4
 QUICK = {"mode": "project", "gamma_max": 2.0}

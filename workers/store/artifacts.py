@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from workers.store_mark import DirectoryMark
+from workers.store.store_mark import DirectoryMark
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _PARTIAL_SUFFIX = ".partial"
@@ -245,7 +245,7 @@ def open_store(url: str, s3: S3Access | None = None) -> ArtifactStore:
     nobody: whether it is there shows with the first call."""
     parts = urlsplit(url)
     if parts.scheme == "s3" and parts.netloc and not parts.query and not parts.fragment:
-        from workers.s3_store import S3Store  # it brings a runtime of its own, for those who want it
+        from workers.store.s3_store import S3Store  # it brings a runtime of its own, for those who want it
 
         return S3Store(parts.netloc, parts.path.strip("/"), s3 or S3Access())
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):

@@ -12,14 +12,14 @@ from erasers import Eraser
 from erasers.errors import PairsError, StackError
 from erasers.errors import PromptTooLong as LongPrompt
 from workers.contract import EraserPin, Interaction, TrainingTask
-from workers.detectors import detector_for
+from workers.detection.detectors import detector_for
+from workers.detection.watch import Watch
 from workers.errors import ErasureRefused, TaskRefused
-from workers.evaluation import Filmed, Tick
-from workers.interactions_filmed import CELLS, FilmedPairs
-from workers.interactions_read import ReadPairs
 from workers.pipelines.base import VideoPipeline
-from workers.training_pairs import Material
-from workers.watch import Watch
+from workers.training.evaluation import Filmed, Tick
+from workers.training.interactions_filmed import CELLS, FilmedPairs
+from workers.training.interactions_read import ReadPairs
+from workers.training.pairs import Material
 
 Load = Callable[[EraserPin], Eraser]
 """Raises ErasureRefused for what cannot be loaded as it is pinned."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 from erasers.evaluate.spelling import Spelling, respell
 
 if TYPE_CHECKING:
+    from workers.detection.watch import Watch
     from workers.pipelines.base import Frames
-    from workers.watch import Watch
 
 MeasuredCell = Literal["plain", "synonym", "others"]
 """plain: the concept by its name. synonym: by names that no training saw. others: everything but the concept."""

@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from workers.detectors import CELLS, Cell, MeasuredCell, Probe
+from workers.detection.detectors import CELLS, Cell, MeasuredCell, Probe
 from workers.errors import DetectorUnavailable
 from workers.settings import concept_key
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from workers.contract import Check, CheckPin
+from workers.detection.watch import Watch
 from workers.errors import ConceptSeen, NotVerifiable
 from workers.settings import concept_key
-from workers.watch import Watch
 
 if TYPE_CHECKING:
     from workers.pipelines.base import Frames

@@ -10,7 +10,7 @@ from erasers.concepts import Concept
 from workers.contract import Check, EraserPin, EraserUse, FallbackPin, FallbackUse, GenerationTask, Receipt
 from workers.errors import EraserInactive
 from workers.pipelines.base import Stack
-from workers.records import utc_now
+from workers.store.records import utc_now
 
 if TYPE_CHECKING:
     from erasers import Eraser, Use

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
-from workers.artifacts import ArtifactStore
-from workers.attempt import Attempt
+from workers.attempts.attempt import Attempt
+from workers.attempts.events import Events
+from workers.attempts.lease import Lease
+from workers.attempts.presence import Presence
 from workers.contract import WorkerKind, rq_job_id
-from workers.eraser_cache import EraserCache
-from workers.events import Events
-from workers.fallbacks import Fallbacks
-from workers.lease import Lease
+from workers.detection.watch import Watch
 from workers.pipelines.base import VideoPipeline
-from workers.presence import Presence
+from workers.residency.eraser_cache import EraserCache
+from workers.residency.fallbacks import Fallbacks
 from workers.settings import WorkerSettings
-from workers.watch import Watch
+from workers.store.artifacts import ArtifactStore
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Resident:
     kind: WorkerKind
     settings: WorkerSettings
     redis: Redis
-    """The brisk one: see `workers.connection`."""
+    """The brisk one: see `workers.attempts.connection`."""
     store: ArtifactStore
     pipeline: VideoPipeline
     erasers: EraserCache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from workers.artifacts import ArtifactStore
 from workers.contract import (
     FailureRecord,
     Record,
@@ -14,6 +13,7 @@ from workers.contract import (
     training_result_key,
 )
 from workers.errors import LeaseLost
+from workers.store.artifacts import ArtifactStore
 
 
 class Records:

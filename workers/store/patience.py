@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from workers.artifacts import (
+from workers.store.artifacts import (
     ArtifactChanged,
     ArtifactError,
     ArtifactMissing,

@@ -4,7 +4,7 @@ What a directory does by renaming, the server does by itself: an object appears 
 writers create it. A key that is not there is believed only of a bucket with the mark that was seen before. What is read in
 pieces is pinned to one version by `If-Match`.
 
-Waits for nothing beyond one request and its repetitions: `workers.patience` does.
+Waits for nothing beyond one request and its repetitions: `workers.store.patience` does.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import S3Store as Bucket
 
-from workers.artifacts import ArtifactChanged, ArtifactMissing, S3Access, Stamp, StoreAway, checked
-from workers.s3_errors import translating
-from workers.store_mark import FILE_NAME, Mark
+from workers.store.artifacts import ArtifactChanged, ArtifactMissing, S3Access, Stamp, StoreAway, checked
+from workers.store.s3_errors import translating
+from workers.store.store_mark import FILE_NAME, Mark
 
 _CONNECT_TIMEOUT = timedelta(seconds=5)
 _REQUEST_TIMEOUT = timedelta(seconds=60)

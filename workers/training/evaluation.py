@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from erasers import Eraser
-from workers.detectors import CELLS, Cell, Detector, Probe
+from workers.detection.detectors import CELLS, Cell, Detector, Probe
 from workers.pipelines.base import Frames, Shape, Stack, VideoPipeline
 
 BATCH = 4

@@ -17,19 +17,19 @@ from erasers.artefact import CONFIG_FILE, TENSORS_FILE
 from erasers.errors import CheckpointError
 from erasers.pairs import ChatPairs
 from workers import failures
-from workers.artifacts import ArtifactStore
-from workers.attempt import Attempt
-from workers.checkpoints import Checkpoints
+from workers.attempts.attempt import Attempt
 from workers.contract import TrainingResult, TrainingTask, eraser_key
-from workers.detectors import detector_for
+from workers.detection.detectors import detector_for
+from workers.detection.watch import Watch
 from workers.errors import InvalidRequest, LeaseLost, ModelUnavailable
-from workers.evaluation import film_cells
-from workers.interactions import Load, measure_interactions
 from workers.pipelines.base import VideoPipeline
-from workers.records import utc_now
-from workers.resident import Resident
-from workers.training_pairs import Material, chat_of, material_for
-from workers.watch import Watch
+from workers.residency.resident import Resident
+from workers.store.artifacts import ArtifactStore
+from workers.store.records import utc_now
+from workers.training.checkpoints import Checkpoints
+from workers.training.evaluation import film_cells
+from workers.training.interactions import Load, measure_interactions
+from workers.training.pairs import Material, chat_of, material_for
 
 OnProgress = Callable[[str, int, int, dict[str, Any]], None]
 """(stage, step, total, info), as the library reports it. What it raises ends the training."""

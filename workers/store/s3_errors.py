@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from obstore import exceptions as client
 
-from workers.artifacts import ArtifactChanged, ArtifactError, ArtifactMissing, StoreAway, StoreRefuses
+from workers.store.artifacts import ArtifactChanged, ArtifactError, ArtifactMissing, StoreAway, StoreRefuses
 
 CURES = {
     "NoSuchBucket": "make the bucket, or name another one in CLEARWAY_ARTIFACTS_URL",

@@ -17,10 +17,10 @@ import torch
 import erasers
 from erasers.artefact import CONFIG_FILE, TENSORS_FILE
 from erasers.errors import ArtefactError
-from workers.artifacts import ArtifactMissing, ArtifactStore
 from workers.contract import EraserPin, eraser_key
 from workers.errors import EraserCorrupt, EraserIncompatible, EraserUnavailable
 from workers.pipelines.base import Stack
+from workers.store.artifacts import ArtifactMissing, ArtifactStore
 
 logger = logging.getLogger(__name__)
 

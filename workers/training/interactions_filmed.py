@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from erasers import Eraser
 from workers.contract import EraserPin, Interaction
-from workers.detectors import Detector, Probe
-from workers.evaluation import Filmed, clip_seeds, shares
+from workers.detection.detectors import Detector, Probe
 from workers.pipelines.base import Stack, VideoPipeline
+from workers.training.evaluation import Filmed, clip_seeds, shares
 
 CELLS = 4
 """Of a pair, each of as many clips."""

@@ -7,14 +7,14 @@ Whatever goes wrong on the way raises; there is no path on which a requested era
 
 from __future__ import annotations
 
-from workers import memory, verification
-from workers.attempt import Attempt
+from workers.attempts.attempt import Attempt
 from workers.contract import Check, GenerationTask, ModelCard, Receipt, video_key
 from workers.errors import InvalidRequest, ModelUnavailable, UnusableOutput
+from workers.generation import memory, verification
+from workers.generation.receipts import eraser_uses, fallback_uses, make_receipt
+from workers.generation.video import encode_mp4
 from workers.pipelines.base import Frames, Shape, Stack
-from workers.receipts import eraser_uses, fallback_uses, make_receipt
-from workers.resident import Resident
-from workers.video import encode_mp4
+from workers.residency.resident import Resident
 
 
 def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:

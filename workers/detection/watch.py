@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from erasers.detectors import FrameDetector, Recipe, kind_of, parse, shown
 from erasers.errors import ConfigError, JudgeError
+from workers.detection.probe_file import Probes, read_probes
 from workers.errors import DetectorUnavailable
-from workers.probe_file import Probes, read_probes
 from workers.settings import WorkerSettings, concept_key
 
 if TYPE_CHECKING:
-    from workers.detectors import Cell, Probe
+    from workers.detection.detectors import Cell, Probe
     from workers.pipelines.base import Frames
 
 

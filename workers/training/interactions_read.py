@@ -12,7 +12,7 @@ from erasers.evaluate.pair import Legible, evaluate_pair
 from erasers.pairs import Pairs
 from workers.contract import EraserPin, Interaction, TrainingTask
 from workers.pipelines.base import VideoPipeline
-from workers.training_pairs import Material, material_for
+from workers.training.pairs import Material, material_for
 
 OTHERS = 64
 """Prompts that name neither concept, at most."""

@@ -17,10 +17,10 @@ from typing import Any
 from pydantic import JsonValue
 
 from workers import log_lines
+from workers.attempts.events import EventName, Events
+from workers.attempts.lease import Lease
 from workers.contract import WorkerKind
 from workers.errors import Cancelled
-from workers.events import EventName, Events
-from workers.lease import Lease
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Who can tell what is in frames, and which prompts to ask a model for to find out."""
