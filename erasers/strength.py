@@ -14,8 +14,8 @@ from torch import Tensor
 from erasers.encoding import PromptEncoder
 from erasers.eraser import Eraser
 from erasers.evaluate.drift import drift
-from erasers.evaluate.probe import LinearProbe
 from erasers.methods.config import MethodConfig
+from erasers.probe import LinearProbe
 from erasers.stack import attach
 
 

@@ -19,12 +19,12 @@ from erasers.checkpoint import Checkpoint
 from erasers.encoding import PromptEncoder, evaluating, max_by_prompt
 from erasers.eraser import Eraser
 from erasers.errors import ConfigError
-from erasers.evaluate.probe import LinearProbe, fit_probe
 from erasers.evaluate.report import report
 from erasers.gate import fit_gate
 from erasers.methods.base import Fitted, Progress, TrainingSet
 from erasers.methods.config import MethodConfig, config_of
 from erasers.pairs import Pairs, Split
+from erasers.probe import LinearProbe, fit_probe
 
 DRAFT = "0" * 64
 """Digest of an eraser that is not finished, and is never stored: a full SAE is gigabytes, and not worth hashing."""

@@ -8,9 +8,9 @@ from typing import TypedDict
 
 from erasers.encoding import PromptEncoder
 from erasers.eraser import Eraser
-from erasers.evaluate.probe import LinearProbe, fit_probe
 from erasers.evaluate.report import detected, mean_drift
 from erasers.pairs import Pairs
+from erasers.probe import LinearProbe, fit_probe
 from erasers.stack import attach
 
 

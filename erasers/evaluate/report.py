@@ -10,8 +10,8 @@ from torch import nn
 from erasers.encoding import FlatStates, Padding, PromptEncoder
 from erasers.eraser import Eraser
 from erasers.evaluate.drift import drift
-from erasers.evaluate.probe import LinearProbe, fit_probe
 from erasers.pairs import Pairs
+from erasers.probe import LinearProbe, fit_probe
 from erasers.stack import attach
 
 

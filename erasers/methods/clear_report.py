@@ -9,7 +9,7 @@ from torch import Tensor
 
 from erasers import masks
 from erasers.activity import activity
-from erasers.evaluate.layers import probe_errors
+from erasers.layer_probes import probe_errors
 from erasers.methods.base import Tensors, TrainingSet
 from erasers.methods.clear_config import ClearConfig
 from erasers.normalise import Normalisation

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from erasers.activity import activity, chunks
 from erasers.errors import ArtefactInvalid
-from erasers.evaluate.layers import probe_errors
+from erasers.layer_probes import probe_errors
 from erasers.methods.base import BlockMethod, Edit, Fitted, Tensors, TrainingSet
 from erasers.methods.config import MethodConfig
 

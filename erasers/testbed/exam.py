@@ -11,7 +11,7 @@ from torch import Tensor
 from erasers import cache
 from erasers.encoding import FlatStates, PromptEncoder
 from erasers.evaluate.drift import drift
-from erasers.evaluate.probe import fit_probe
+from erasers.probe import fit_probe
 from erasers.testbed.questions import Cell, Question, Questions
 from erasers.testbed.readers import Lesson, Readers
 from erasers.testbed.subjects import Subject

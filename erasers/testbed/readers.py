@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from erasers.encoding import PromptEncoder
-from erasers.evaluate.probe import LinearProbe, fit_probe
+from erasers.probe import LinearProbe, fit_probe
 from erasers.testbed.questions import Sizes
 from erasers.testbed.scenes import scenes
 from erasers.testbed.subjects import Subject

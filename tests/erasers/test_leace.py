@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import erasers
-from erasers.evaluate.probe import fit_probe
+from erasers.probe import fit_probe
 from tests.erasers.tiny import D_MODEL, PARACHUTE, Text
 
 COUNT = 400

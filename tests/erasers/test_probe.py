@@ -4,7 +4,7 @@ import torch
 
 from erasers.encoding import FlatStates
 from erasers.evaluate.drift import drift
-from erasers.evaluate.probe import fit_probe
+from erasers.probe import fit_probe
 
 
 def sides(shift: float, n: int = 200) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from erasers.cache import ActivationCache
-from erasers.evaluate.probe import fit_probe
+from erasers.probe import fit_probe
 
 
 def probe_errors(cache: ActivationCache, positive: Tensor, negative: Tensor) -> list[float]:
