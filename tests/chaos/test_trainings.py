@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,14 +19,16 @@ from tests.chaos.trainings import CHECKPOINT_EVERY_STEPS, training
 from workers.contract import events_key
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
-ITERATIONS = 1500
+LASTS_SECONDS = 60
+"""About how long a training takes at most, so that blows fall into it: longer than Valkey takes to come back."""
 
 
 def test_a_training_goes_on_from_its_checkpoint(install: Callable[..., Installation]) -> None:
     here = install(trainers=1)
-    unbroken = here.customer.send(Order("unbroken", training(iterations=ITERATIONS), path="/erasers"))
+    iterations = long_enough(here)
+    unbroken = here.customer.send(Order("unbroken", training(iterations=iterations), path="/erasers"))
     until_all_ended(here.plant, within_seconds=bound_seconds(1) + 300)
-    broken = here.customer.send(Order("broken", training(iterations=ITERATIONS), path="/erasers"))
+    broken = here.customer.send(Order("broken", training(iterations=iterations), path="/erasers"))
     job_id = job_of(here, broken.id)
 
     here.plant.wait(lambda: checkpoint(here, job_id).exists(), 120, "a checkpoint is written")
@@ -43,6 +46,14 @@ def test_a_training_goes_on_from_its_checkpoint(install: Callable[..., Installat
     found = here.customer.get(f"/erasers/lantern/{broken.id.split('@')[1]}").json()
     assert found["digest"] == here.customer.get(f"/erasers/lantern/{unbroken.id.split('@')[1]}").json()["digest"]
     assert not checkpoint(here, job_id).exists(), "a checkpoint that nobody needs any more"
+
+
+def long_enough(here: Installation, tried: int = 500) -> int:
+    """How many iterations this machine makes in `LASTS_SECONDS`, from a few, with what comes before and after them."""
+    began = time.monotonic()
+    here.customer.send(Order("tried", training(iterations=tried), path="/erasers"))
+    until_all_ended(here.plant, within_seconds=bound_seconds(1) + 300)
+    return round(tried * LASTS_SECONDS / (time.monotonic() - began))
 
 
 def job_of(here: Installation, name: str) -> str:
