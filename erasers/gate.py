@@ -10,12 +10,16 @@ from torch import Tensor
 from erasers.artefact import Gate
 
 
-def fit_gate(negative_scores: Tensor, false_positive_rate: float) -> Gate:
-    """The lowest threshold that at most `false_positive_rate` of the negatives reach.
+def fit_gate(negative_scores: Tensor, positive_scores: Tensor, *, false_positive_rate: float, margin: float) -> Gate:
+    """The lowest threshold that at most `false_positive_rate` of the negatives reach, and `margin` of the way from there to
+    the positives: prompts to come are not those that were at hand. As many of the positives as of the negatives are left out
+    of account; where these are not beyond the negatives there is no way to go.
 
-    `negative_scores` (prompts,): the maximum over each prompt's tokens of prompts without the concept.
+    Scores (prompts,): the maximum over each prompt's tokens.
     """
-    ranked = negative_scores.sort(descending=True).values
-    allowed = math.floor(false_positive_rate * len(ranked))
-    threshold = torch.nextafter(ranked[allowed].float(), torch.tensor(torch.inf, device=ranked.device))
-    return Gate(float(threshold), false_positive_rate)
+    ranked = negative_scores.float().sort(descending=True).values
+    bound = ranked[math.floor(false_positive_rate * len(ranked))]
+    ascending = positive_scores.float().sort().values
+    beyond = ascending[math.floor(false_positive_rate * len(ascending))]
+    threshold = bound + margin * torch.relu(beyond - bound)
+    return Gate(float(torch.nextafter(threshold, torch.full_like(threshold, torch.inf))), false_positive_rate)

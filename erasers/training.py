@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from erasers import artefact, cache, encoders, methods, strength
 from erasers.activity import chunks
@@ -170,10 +170,18 @@ def _calibrate(
 
 
 def _gate(eraser: Eraser, data: TrainingSet, parts: Split, settings: MethodConfig) -> Gate:
-    """From negatives that were not trained on, scored by the eraser as it is stored."""
-    rows = torch.cat([data.cache.rows(parts.calibrate.negative), data.keep])
-    scores = [max_by_prompt(eraser.edit(chunk.h).score, chunk.prompt) for chunk in chunks(data.cache, eraser.layer, rows)]
-    return fit_gate(torch.cat(scores), settings.gate_fpr)
+    """From pairs that were not trained on and prompts to keep, scored by the eraser as it is stored."""
+
+    def scores(rows: Tensor) -> Tensor:
+        found = chunks(data.cache, eraser.layer, rows)
+        return torch.cat([max_by_prompt(eraser.edit(chunk.h).score, chunk.prompt) for chunk in found])
+
+    return fit_gate(
+        scores(torch.cat([data.cache.rows(parts.calibrate.negative), data.keep])),
+        scores(data.cache.rows(parts.calibrate.positive)),
+        false_positive_rate=settings.gate_fpr,
+        margin=settings.gate_margin,
+    )
 
 
 def _relative_strength(eraser: Eraser, data: TrainingSet, gamma: float) -> dict[str, float]:

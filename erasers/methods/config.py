@@ -29,7 +29,9 @@ class MethodConfig:
     gate: bool = False
     """Act only on prompts whose concept score reaches a threshold; the others pass bit for bit."""
     gate_fpr: float = 0.01
-    """Share of negatives that may reach it."""
+    """Share of negatives that may reach it, but for the margin."""
+    gate_margin: float = 0.1
+    """Where it is between what the negatives reach, 0, and what the positives do, 1."""
     padding: Padding = "masked"
 
     def __post_init__(self) -> None:
@@ -41,6 +43,7 @@ class MethodConfig:
         require(self.gamma_margin >= 1, "gamma_margin", self.gamma_margin, "1 or more")
         require(self.drift_budget > 0, "drift_budget", self.drift_budget, "above 0")
         require(0 < self.gate_fpr < 1, "gate_fpr", self.gate_fpr, "between 0 and 1")
+        require(0 <= self.gate_margin < 1, "gate_margin", self.gate_margin, "0 or more, and below 1")
 
 
 def config_of(kind: type[MethodConfig], config: MethodConfig | Mapping[str, Any] | None) -> MethodConfig:

@@ -84,6 +84,18 @@ def test_quantile_by_rank() -> None:
 @pytest.mark.parametrize(("rate", "allowed"), [(0.01, 0), (0.05, 1), (0.25, 5)])
 def test_a_gate_lets_no_more_negatives_through_than_stated(rate: float, allowed: int) -> None:
     scores = torch.arange(20.0)
-    gate = fit_gate(scores, rate)
+    gate = fit_gate(scores, scores + 100, false_positive_rate=rate, margin=0.0)
     assert int((scores >= gate.threshold).sum()) == allowed
     assert gate.false_positive_rate == rate
+
+
+@pytest.mark.parametrize(
+    ("positive", "threshold"),
+    [
+        (torch.arange(59.0, 159.0), 23.1),  # all but one reach 60, and no negative more than 19
+        (torch.arange(10.0), 19.0),  # they are not apart
+    ],
+)
+def test_a_gate_keeps_its_distance_where_there_is_room(positive: torch.Tensor, threshold: float) -> None:
+    gate = fit_gate(torch.arange(20.0), positive, false_positive_rate=0.01, margin=0.1)
+    assert gate.threshold == pytest.approx(threshold)

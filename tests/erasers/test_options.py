@@ -28,6 +28,7 @@ from erasers.options import from_mapping
         ({"target_l0": 0.0}, "target_l0"),
         ({"activation": "batch_topk", "target_l0": None}, "batch_topk"),
         ({"gate_fpr": 1.0}, "between 0 and 1"),
+        ({"gate_margin": 1.0}, "0 or more, and below 1"),
         ({"gamma_max": 0.1}, "gamma_step"),
     ],
 )

@@ -46,6 +46,7 @@ VARIANTS: dict[str, Variant] = {
         Variant("clear-topk", "clear", {"activation": "batch_topk"}),
         Variant("clear-projection", "clear", {"action": "projection"}, FAR),
         Variant("project", "steering", {"mode": "project"}),
+        Variant("project-gated", "steering", {"mode": "project", "gate": True}),
         Variant("shift", "steering", {"mode": "shift"}, FAR),
         Variant("leace", "steering", {"mode": "leace"}, FAR),
         Variant("hirm", "hirm", {}, FAR),
