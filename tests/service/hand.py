@@ -18,6 +18,7 @@ from service.gateway import Gateway
 from service.store import erasers
 from service.store.database import Database
 from service.store.models import EraserVersion
+from tests.service.calls import wait_until
 from workers.contract import (
     GENERATE_QUEUE,
     SETTLED_STREAM,
@@ -146,14 +147,12 @@ class Hand:
         return payload
 
     def take_generation(self, *, hold: bool = True) -> GenerationTask:
-        payload = self.take(hold=hold)
-        assert payload is not None, "no generation is in line"
-        return GenerationTask.model_validate(payload)
+        """The next in line, whether the call that accepted it rings or the sweep that came between."""
+        return GenerationTask.model_validate(wait_until(lambda: self.take(hold=hold)))
 
     def take_training(self) -> TrainingTask:
-        payload = self.take("train")
-        assert payload is not None, "no training is in line"
-        return TrainingTask.model_validate(payload)
+        """As a generation."""
+        return TrainingTask.model_validate(wait_until(lambda: self.take("train")))
 
     def _queue(self, kind: WorkerKind) -> Queue:
         name = GENERATE_QUEUE if kind == "generate" else TRAIN_QUEUE

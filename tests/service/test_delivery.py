@@ -42,7 +42,6 @@ def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
 def task(client: TestClient, hand: Hand) -> GenerationTask:
     """Of a generation that succeeded."""
     accepted = generate(client, erase=["church"])
-    wait_until(hand.look)  # whoever else looks after the window may be about to let it in
     task = hand.take_generation()
     hand.finish(task)
     wait_until(lambda: settled(client, accepted["id"]))

@@ -19,7 +19,7 @@ from tests.service.test_audit import the
 from tests.service.test_idempotency import send
 from tests.service.test_metrics import series
 from tests.service.test_policies import plan, put, refused, stack
-from workers.contract import FallbackPin, FallbackUse, GenerationTask
+from workers.contract import FallbackPin, FallbackUse
 
 README = (Path(__file__).parents[2] / "service" / "README.md").read_text()
 ZEBRA = {"concept": "zebra", "method": "safree", "settings": {"alpha": 0.01, "reference": False}, "strength": 1.0}
@@ -27,11 +27,6 @@ ZEBRA = {"concept": "zebra", "method": "safree", "settings": {"alpha": 0.01, "re
 
 def standing_in(body: dict[str, Any]) -> list[str]:
     return [item["concept"] for item in body["fallbacks"]]
-
-
-def taken(hand: Hand) -> GenerationTask:
-    wait_until(hand.look)  # the sweep may have let it in a moment before it rings
-    return hand.take_generation()
 
 
 def test_the_readmes_request_and_its_answer(client: TestClient) -> None:
@@ -47,7 +42,7 @@ def test_on_the_plan_the_task_the_generation_and_the_receipt(client: TestClient,
     assert accepted["fallbacks"] == [ZEBRA]
     entry = the(client, "generation.accepted")["details"]
     assert ([item["concept"] for item in entry["erase"]], entry["fallbacks"]) == (["church"], [ZEBRA])
-    task = taken(hand)
+    task = hand.take_generation()
     assert task.fallbacks == (FallbackPin.model_validate(ZEBRA),)
     hand.finish(task)
     done = wait_until(lambda: settled(client, accepted["id"]))
@@ -65,7 +60,7 @@ def test_on_the_plan_the_task_the_generation_and_the_receipt(client: TestClient,
 def test_a_receipt_with_another_fallback_shows_no_video(client: TestClient, hand: Hand, change: dict[str, Any] | None) -> None:
     accepted = generate(client, erase=["zebra"], on_missing="safree")
     use = FallbackUse.model_validate({**ZEBRA, "tokens_edited": 2, "score_before": 0.8, "score_after": 0.2})
-    hand.finish(taken(hand), fallbacks=() if change is None else (use.model_copy(update=change),))
+    hand.finish(hand.take_generation(), fallbacks=() if change is None else (use.model_copy(update=change),))
     done = wait_until(lambda: settled(client, accepted["id"]))
     assert (done["status"], done["error"]["code"]) == ("failed", "internal_error")
     assert "fallbacks" in done["error"]["message"]

@@ -21,16 +21,10 @@ def names(task: TrainingTask) -> list[str]:
     return [pin.concept for pin in task.active]
 
 
-def taken(hand: Hand) -> TrainingTask:
-    """The next in line, whether the call that accepted it rings or the sweep that came between."""
-    wait_until(lambda: hand.look("train"))
-    return hand.take_training()
-
-
 def trained(client: TestClient, hand: Hand, **rates: float | None) -> TrainingTask:
     """A candidate of `cat`, measured together with all that was pinned."""
     accepted = train(client, "cat")
-    task = taken(hand)
+    task = hand.take_training()
     pairs = [Interaction(eraser=pin, measured="frames", n=4, **{**MEASURED, **rates}) for pin in task.active]
     hand.finish_training(task, {**PASSING, "interactions": [pair.model_dump(mode="json") for pair in pairs]})
     wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "candidate")
@@ -52,21 +46,21 @@ def test_active_erasers_of_other_concepts_are_pinned_newest_first(client: TestCl
     assert client.post("/erasers/parachute/1/retire").is_success
     newest = client.get("/erasers/church/2").json()
     train(client, "cat")
-    task = taken(hand)
+    task = hand.take_training()
     assert names(task) == ["church", "dog"]
     assert task.active[0] == EraserPin(concept="church", version=2, digest=newest["digest"], strength=1.5)
     train(client, "dog")  # its own version will be replaced, not stood beside
-    assert names(taken(hand)) == ["church"]
+    assert names(hand.take_training()) == ["church"]
 
 
 @pytest.mark.both_databases
 def test_every_attempt_measures_the_same(client: TestClient, hand: Hand) -> None:
     accepted = train(client, "cat")
-    first = taken(hand)
+    first = hand.take_training()
     add_eraser(client, "dog")
     assert client.post("/erasers/church/1/retire").is_success
     hand.fail("train", first, "out_of_memory", retryable=True)
-    again = taken(hand)
+    again = hand.take_training()
     assert (again.id, again.attempt, again.active) == (first.id, 2, first.active)
     assert sorted(names(again)) == ["church", "parachute"]
     assert accepted["status"] == "training"
@@ -76,7 +70,7 @@ def test_every_attempt_measures_the_same(client: TestClient, hand: Hand) -> None
 def test_their_number_is_bounded(settings: Settings, hand: Hand, most: int) -> None:
     with serving(settings.model_copy(update={"interaction_erasers": most})) as client:
         train(client, "cat")
-        assert names(taken(hand)) == ["parachute"][:most]  # the newest
+        assert names(hand.take_training()) == ["parachute"][:most]  # the newest
 
 
 @pytest.mark.both_databases

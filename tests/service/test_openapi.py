@@ -67,7 +67,6 @@ def live(settings: Settings, tmp_path: Path) -> Iterator[tuple[str, TestClient]]
 
 def finished(client: TestClient, hand: Hand) -> str:
     made: str = generate(client, erase=["church"])["id"]
-    wait_until(hand.look)  # whoever else looks after the window may be about to let it in
     hand.finish(hand.take_generation())
     wait_until(lambda: settled(client, made))
     return made

@@ -30,6 +30,7 @@ ABLATIONS = (
     "clear-contrast",
     "clear-topk",
     "clear-gated",
+    "project-gated",
     "clear-paper",
     "project",
     "safree-reference",
