@@ -77,6 +77,7 @@ ABLATIONS = (
     _fixed("topk", {"activation": "batch_topk"}),
     _fixed("projection", {"action": "projection"}),
     _fixed("gated", {"gate": True}),
+    Variant("project-gated", "steering", {"mode": "project", "gate": True}, BRACKET),
     _fixed("gamma-3", {"gamma": 3.0}),
     _fixed("gamma-10", {"gamma": 10.0}),
     _fixed("pairs-40", pairs=40),
@@ -95,5 +96,5 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "ablations": tuple(variant.name for variant in ABLATIONS),
     "blocks": tuple(variant.name for variant in BLOCKS),
 }
-BESIDE: dict[str, tuple[str, ...]] = {"methods": (), "ablations": ("clear", "clear-block-3"), "blocks": ("clear", "project")}
+BESIDE: dict[str, tuple[str, ...]] = {"methods": (), "ablations": ("clear", "clear-block-3", "project"), "blocks": ("clear", "project")}
 """What each group is read against."""
