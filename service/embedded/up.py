@@ -104,8 +104,10 @@ def _specs(options: UpOptions, data_dir: DataDir, port: int, valkey_socket: Path
 
 
 def _environment(options: UpOptions, data_dir: DataDir, valkey_socket: Path) -> dict[str, str]:
+    sharing = options.workers + 1  # with the trainer; threads that spin while they wait for one without a core slow all down
     environment = {
-        "OMP_WAIT_POLICY": "PASSIVE",  # worker and trainer share processors: threads that spin while they wait slow the other
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // sharing)),
+        "OMP_WAIT_POLICY": "PASSIVE",
         "CLEARWAY_LOG_FORMAT": "text",  # who runs this reads logs with their own eyes, and sees the last lines of what ends
         **os.environ,
         "CLEARWAY_DATA_DIR": str(data_dir.path),
