@@ -31,6 +31,8 @@ OURS: dict[str, type[BaseSettings]] = {
 PROFILES = {"cpu": {"worker", "trainer"}, "gpu": {"worker-gpu", "trainer-gpu"}}
 IN_COMPOSE = {"CLEARWAY_DATA_DIR", "CLEARWAY_DATABASE_URL", "CLEARWAY_REDIS_URL"}
 """What docker-compose.yml decides by itself."""
+TORCH = {"worker": {"OMP_NUM_THREADS"}, "trainer": {"OMP_NUM_THREADS"}}
+"""What else a worker reads."""
 
 
 def compose(directory: Path, env: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -75,7 +77,8 @@ def test_a_service_runs_a_command_of_ours_with_every_setting_of_its_own_and_no_o
         assert program == "clearway"
         commands = typer.main.get_group(app).commands
         commands[arguments[0]].make_context(arguments[0], arguments[1:])  # raises for an option that it does not have
-        assert services[name]["environment"].keys() == {f"CLEARWAY_{field.upper()}" for field in OURS[name].model_fields}
+        settings = {f"CLEARWAY_{field.upper()}" for field in OURS[name].model_fields}
+        assert services[name]["environment"].keys() == settings | TORCH.get(name.removesuffix("-gpu"), set())
         assert (ROOT / services[name]["build"]["dockerfile"]).exists()
 
 
