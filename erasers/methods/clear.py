@@ -25,6 +25,7 @@ from erasers.methods.clear_batches import Batch, Batches
 from erasers.methods.clear_config import ClearConfig
 from erasers.methods.clear_report import mean_activity, search_report
 from erasers.normalise import Normalisation
+from erasers.precision import matmul_precision
 from erasers.sae import SparseAutoencoder, features
 from erasers.sparsity import Sparsity
 
@@ -261,7 +262,8 @@ def _run(search: Search, data: TrainingSet) -> None:
     if data.checkpoint is not None and (state := data.checkpoint.load(data.cache.device)) is not None:
         search.resume(state)
     while search.t < search.steps:
-        info = search.step()
+        with matmul_precision(search.config.precision, data.cache.device):
+            info = search.step()
         if data.checkpoint is not None and search.t % data.checkpoint.every == 0:
             data.checkpoint.save(search.state())
         p = search.trajectory[-1]["p"] if search.trajectory else [round(1 / search.layers, 4)] * search.layers

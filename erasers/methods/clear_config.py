@@ -9,6 +9,7 @@ from erasers.activity import Reduction
 from erasers.masks import MaskKind, MaskMaximum
 from erasers.methods.config import MethodConfig
 from erasers.options import require
+from erasers.precision import Precision
 from erasers.sae import Activation
 
 Action = Literal["mask", "projection"]
@@ -45,6 +46,8 @@ class ClearConfig(MethodConfig):
     refine_iterations: int = 100
     """More SAE steps at the chosen layer after the search."""
     batch_pairs: int = 8
+    precision: Precision = "tf32"
+    """Of the training's matrix products: TF32 where a GPU has it, or bfloat16 under autocast; weights are float32 always."""
     lr_theta: float = 1e-3
     lr_alpha: float = 3e-2
     tau_start: float = 1.0

@@ -96,5 +96,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "ablations": tuple(variant.name for variant in ABLATIONS),
     "blocks": tuple(variant.name for variant in BLOCKS),
 }
-BESIDE: dict[str, tuple[str, ...]] = {"methods": (), "ablations": ("clear", "clear-block-3", "project"), "blocks": ("clear", "project")}
+BESIDE: dict[str, tuple[str, ...]] = {
+    "methods": (),
+    "ablations": ("clear", "clear-block-3", "project"),
+    "blocks": ("clear", "project"),
+}
 """What each group is read against."""

@@ -116,3 +116,16 @@ def test_batch_topk_trains_to_its_k() -> None:
     assert fitted.parameters == {"activation": "jumprelu"}
     assert "threshold" in fitted.tensors
     assert fitted.search["l0"] == pytest.approx(0.05, abs=0.02)
+
+
+def test_precision() -> None:
+    """On a CPU TF32 is float32 to the last bit; under autocast the layer is found all the same."""
+    data = planted(2)
+    full, tf32, half = (
+        Clear().fit(data, ClearConfig(precision=precision, iterations=60, refine_iterations=5, expansion=4))
+        for precision in ("float32", "tf32", "bfloat16")
+    )
+    assert all(torch.equal(full.tensors[name], tf32.tensors[name]) for name in full.tensors)
+    assert half.layer == full.layer == 2
+    assert all(tensor.dtype == torch.float32 for tensor in half.tensors.values())
+    assert not torch.equal(full.tensors["W_enc"], half.tensors["W_enc"])
