@@ -35,7 +35,7 @@ def train(
     tokenizer: Any,
     pairs: Pairs,
     *,
-    method: str = "clear",
+    method: str = methods.DEFAULT,
     config: MethodConfig | Mapping[str, Any] | None = None,
     keep_prompts: Sequence[str] = (),
     progress: Progress | None = None,

@@ -13,7 +13,9 @@ from erasers.methods.safree import Safree
 from erasers.methods.steering import Steering
 from erasers.options import near_misses
 
-METHODS: dict[str, Method[Any]] = {method.name: method for method in (Clear(), Steering(), Hirm(), Safree(), NegPrompt())}
+METHODS: dict[str, Method[Any]] = {method.name: method for method in (Steering(), Clear(), Hirm(), Safree(), NegPrompt())}
+DEFAULT = Steering.name
+"""With its default mode, `project`: LOG.md, 2026-11-27, has what that was decided by."""
 
 
 def get(name: str) -> Method[Any]:

@@ -16,7 +16,7 @@ from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
 from service.schemas.interactions import Interaction
 from workers.contract import PairSource
 
-METHODS = ("clear", "steering", "hirm", "safree", "negprompt")
+METHODS = ("steering", "clear", "hirm", "safree", "negprompt")
 MAX_PAIRS = 5000
 MAX_PHRASES = 64
 
@@ -65,7 +65,7 @@ class TrainRequest(RequestBody):
 
     concept: ConceptName
     method: Annotated[str, StringConstraints(max_length=40)] = Field(
-        default="clear", description=f"how to erase: {', '.join(METHODS)}"
+        default="steering", description=f"how to erase: {', '.join(METHODS)}"
     )
     description: Annotated[Text, StringConstraints(max_length=2000)] = Field(default="", description="the concept in words")
     synonyms: Phrases = Field(default=[], description="other words for it")

@@ -27,9 +27,8 @@ class Killed(Exception):
 
 def test_a_probe_sees_the_concept_before_and_not_after(umt5: Text) -> None:
     """On pairs that neither the eraser nor the probe was fitted on. One layer, enough data for a probe in 32 dimensions."""
-    eraser = erasers.train(
-        *umt5, templates(PARACHUTE, 300, 2), config=TINY_CLEAR | {"gamma_level": -0.5, "drift_budget": 1.0}, keep_prompts=KEEP
-    )
+    config = TINY_CLEAR | {"gamma_level": -0.5, "drift_budget": 1.0}
+    eraser = erasers.train(*umt5, templates(PARACHUTE, 300, 2), method="clear", config=config, keep_prompts=KEEP)
     report = eraser.config.evaluation
     assert report["detected_before"] > 0.7
     assert report["probe_error_before"] < 0.3
@@ -53,7 +52,7 @@ def test_the_artefact_tells_the_whole_story(umt5: Text, tmp_path: Path) -> None:
         if stage == "search":
             assert sum(info["p"]) == pytest.approx(1, abs=1e-2)
 
-    eraser = erasers.train(*umt5, PAIRS, config=TINY_CLEAR, keep_prompts=KEEP, progress=progress, seed=3)
+    eraser = erasers.train(*umt5, PAIRS, method="clear", config=TINY_CLEAR, keep_prompts=KEEP, progress=progress, seed=3)
     assert stages == ["encode", "search", "refine", "calibrate", "evaluate"]
     config = eraser.config
     assert config.concept == "parachute"
@@ -72,7 +71,7 @@ def test_the_artefact_tells_the_whole_story(umt5: Text, tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(umt5: Text) -> None:
     config = TINY_CLEAR | {"iterations": 20}
-    one, two, other = (erasers.train(*umt5, PAIRS, config=config, seed=seed).digest for seed in (0, 0, 1))
+    one, two, other = (erasers.train(*umt5, PAIRS, method="clear", config=config, seed=seed).digest for seed in (0, 0, 1))
     assert one == two
     assert one != other
 
@@ -81,7 +80,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(umt5: Text) -> 
 @pytest.mark.parametrize("killed_at", [1, 33, 68])
 def test_a_killed_training_goes_on_to_the_same_result(umt5: Text, tmp_path: Path, killed_at: int, activation: str) -> None:
     config = TINY_CLEAR | {"activation": activation}
-    unbroken = erasers.train(*umt5, PAIRS, config=config)
+    unbroken = erasers.train(*umt5, PAIRS, method="clear", config=config)
     steps: list[int] = []
 
     def progress(stage: str, step: int, total: int, info: dict[str, Any]) -> None:
@@ -91,7 +90,9 @@ def test_a_killed_training_goes_on_to_the_same_result(umt5: Text, tmp_path: Path
                 raise Killed
 
     def train() -> erasers.Eraser:
-        return erasers.train(*umt5, PAIRS, config=config, progress=progress, checkpoint_dir=tmp_path, checkpoint_every=10)
+        return erasers.train(
+            *umt5, PAIRS, method="clear", config=config, progress=progress, checkpoint_dir=tmp_path, checkpoint_every=10
+        )
 
     with pytest.raises(Killed):
         train()
@@ -101,12 +102,12 @@ def test_a_killed_training_goes_on_to_the_same_result(umt5: Text, tmp_path: Path
 
 
 def test_a_checkpoint_of_another_training_is_refused(umt5: Text, tmp_path: Path) -> None:
-    erasers.train(*umt5, PAIRS, config=TINY_CLEAR, checkpoint_dir=tmp_path, checkpoint_every=10)
+    erasers.train(*umt5, PAIRS, method="clear", config=TINY_CLEAR, checkpoint_dir=tmp_path, checkpoint_every=10)
     with pytest.raises(CheckpointError, match="of another training"):
-        erasers.train(*umt5, PAIRS, config=TINY_CLEAR, checkpoint_dir=tmp_path, seed=1)
+        erasers.train(*umt5, PAIRS, method="clear", config=TINY_CLEAR, checkpoint_dir=tmp_path, seed=1)
     (tmp_path / "training.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match="delete it"):
-        erasers.train(*umt5, PAIRS, config=TINY_CLEAR, checkpoint_dir=tmp_path)
+        erasers.train(*umt5, PAIRS, method="clear", config=TINY_CLEAR, checkpoint_dir=tmp_path)
 
 
 def test_training_leaves_the_encoder_as_it_was(text: Text) -> None:
@@ -119,7 +120,9 @@ def test_training_leaves_the_encoder_as_it_was(text: Text) -> None:
 
 
 def test_a_gate_is_fitted_on_what_is_stored(umt5: Text) -> None:
-    eraser = erasers.train(*umt5, PAIRS, config=TINY_CLEAR | {"gate": True, "gate_fpr": 0.05, "gamma": 2.0}, keep_prompts=KEEP)
+    eraser = erasers.train(
+        *umt5, PAIRS, method="clear", config=TINY_CLEAR | {"gate": True, "gate_fpr": 0.05, "gamma": 2.0}, keep_prompts=KEEP
+    )
     assert eraser.config.gate is not None
     report = eraser.config.evaluation
     assert report["drift_keep"] == 0, "keep prompts pass bit for bit"
@@ -130,7 +133,7 @@ def test_a_gate_is_fitted_on_what_is_stored(umt5: Text) -> None:
     ("options", "message"),
     [
         ({"method": "claer"}, "did you mean 'clear'"),
-        ({"config": {"iteratoins": 3}}, "did you mean 'iterations'"),
+        ({"method": "clear", "config": {"iteratoins": 3}}, "did you mean 'iterations'"),
         ({"config": 3}, "a mapping of its options"),
         ({"config": {"layer": 4}}, "layer must be below 4"),
         ({"method": "steering", "config": {"layer": 4}}, "layer must be below 4"),

@@ -131,7 +131,7 @@ def test_an_eraser_from_training_to_retirement(client: TestClient, hand: Hand) -
     entry = the(client, "training.accepted")
     assert (entry["subject"], entry["actor"]) == ("church@2", key_of(client))
     assert {**entry["details"], "job": ""} == {
-        "job": "", "seed": 3, "method": "clear", "model": "toy", "encoder_fingerprint": FINGERPRINT
+        "job": "", "seed": 3, "method": "steering", "model": "toy", "encoder_fingerprint": FINGERPRINT
     }  # fmt: skip
     result = hand.finish_training(hand.take_training(), {"probe_before": 0.1})
     wait_until(lambda: client.get(accepted["links"]["self"]).json()["status"] == "candidate")

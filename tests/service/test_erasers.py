@@ -35,7 +35,7 @@ def test_what_is_asked_for_reaches_the_trainer(client: TestClient, hand: Hand) -
     assert accepted["encoder_fingerprint"] == FINGERPRINT
     assert accepted["links"]["self"] == "/erasers/golf%20ball/1"
     task = hand.take_training()
-    assert (task.concept, task.version, task.attempt, task.method, task.model) == ("golf ball", 1, 1, "clear", "toy")
+    assert (task.concept, task.version, task.attempt, task.method, task.model) == ("golf ball", 1, 1, "steering", "toy")
     assert (task.synonyms, task.keep, task.config, task.seed) == (("golfball",), ("balloon",), {"layer": 3}, 11)
     assert task.pairs is not None
     assert task.pairs[0].negative == "grass"

@@ -222,11 +222,11 @@ def test_a_sheet_has_a_row_a_method_and_a_column_a_clip(tmp_path: Path) -> None:
 BARS_MEASURED = [
     *MEASURED[:3],
     *(cell(ORIGIN, 0.0, spelling, *[0.5] * 4) for spelling in SPELLINGS),
-    *three("clear", 1.0, 0.008, 0.03, 0.96),
-    cell("clear", 1.0, "misspelt", *[0.2] * 4),
-    replace(cell("clear-gated", 1.0, "others", *[1.0] * 4), unchanged=1.0),
+    *three("project", 1.0, 0.008, 0.03, 0.96),
+    cell("project", 1.0, "misspelt", *[0.2] * 4),
+    replace(cell("project-gated", 1.0, "others", *[1.0] * 4), unchanged=1.0),
     *three("shift", 1.0, 0.2, 0.5, 0.5),
-    *three("project", 1.0, 0.0, 0.0, 0.99),
+    *three("clear", 1.0, 0.0, 0.0, 0.99),
 ]
 
 
@@ -240,10 +240,10 @@ def test_the_bars_say_what_is_met_and_by_how_much_the_rest_is_missed() -> None:
         "misspelt": False,  # .4
     }
     text = bars.markdown(BARS_MEASURED, points(BARS_MEASURED))
-    assert "| misspelt | clear | at most 10% | 40.0% (40.0% to 40.0%) | 1 × 4 | church, 40.0% | no, by 30.0 points |" in text
-    assert "| others' prompts unchanged, bit for bit | clear-gated | 100% | 100.0% | 4 prompts |  | yes |" in text
-    assert "| not behind shift over its curve | clear | 1 points | 1 points |  |  | yes |" in text
-    assert "no: at 1: 0.0% left, 99.0% kept" in text, "project is ahead here, and that is said"
+    assert "| misspelt | project | at most 10% | 40.0% (40.0% to 40.0%) | 1 × 4 | church, 40.0% | no, by 30.0 points |" in text
+    assert "| others' prompts unchanged, bit for bit | project-gated | 100% | 100.0% | 4 prompts |  | yes |" in text
+    assert "| not behind shift over its curve | project | 1 points | 1 points |  |  | yes |" in text
+    assert "no: at 1: 0.0% left, 99.0% kept" in text, "CLEAR is ahead here, and that is said"
     assert {row["name"]: row["met"] for row in bars.as_json(BARS_MEASURED)}["others kept"] is False
 
 

@@ -13,7 +13,7 @@ from workers.suite.variants import DEFAULT
 
 SHIPPED = DEFAULT[0]
 """The method that acts where nobody says which."""
-GATED = "clear-gated"
+GATED = "project-gated"
 SPELLING_BOUND = 0.10
 """What may be left of a concept whose name was spelt otherwise, relative to what the origin makes of that spelling."""
 MARGIN = 0.01
@@ -44,10 +44,10 @@ BARS = (
     Bar("held-out synonyms", SHIPPED, "synonym", 0.05),
     Bar("misspelt", SHIPPED, "misspelt", SPELLING_BOUND),
     Bar("look-alike letters", SHIPPED, "homoglyph", SPELLING_BOUND),
-    Bar("five on one block, erased", "clear-block-6-stack-5", "plain", 0.03),
-    Bar("five on one block, others kept", "clear-block-6-stack-5", "others", 0.95),
-    Bar("five, each on its own block, erased", "clear-stack-5", "plain", 0.03),
-    Bar("five, each on its own block, others kept", "clear-stack-5", "others", 0.95),
+    Bar("five on one block, erased", "project-block-3-stack-5", "plain", 0.03),
+    Bar("five on one block, others kept", "project-block-3-stack-5", "others", 0.95),
+    Bar("five, each on its own block, erased", "project-stack-5", "plain", 0.03),
+    Bar("five, each on its own block, others kept", "project-stack-5", "others", 0.95),
 )
 
 

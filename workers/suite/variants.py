@@ -60,7 +60,8 @@ VARIANTS: dict[str, Variant] = {
         *(Variant(f"clear-pairs-{pairs}", "clear", {}, (1.0,), pairs=pairs) for pairs in (50, 100, 200)),
         *(Variant(f"clear-stack-{size}", "clear", {}, (1.0,), beside=size - 1) for size in (2, 3, 5)),
         *(Variant(f"clear-block-6-stack-{size}", "clear", {"layer": 6}, (1.0,), beside=size - 1) for size in (2, 3, 5)),
+        Variant("project-block-3-stack-5", "steering", {"mode": "project", "layer": 3}, (1.0,), beside=4),
         *(Variant(f"project-stack-{size}", "steering", {"mode": "project"}, (1.0,), beside=size - 1) for size in (2, 5)),
     )
 }
-DEFAULT = ("clear", "project", "shift", "leace", "hirm", "hirm-s", "safree", "negprompt")
+DEFAULT = ("project", "clear", "shift", "leace", "hirm", "hirm-s", "safree", "negprompt")
