@@ -1,6 +1,7 @@
 """Trains and evaluates the erasers that ship with the miniature: `python -m workers.miniature.ship [--clips 30]`.
 
 They go the way of every training, `workers.training.train`, and differ from an operator's in nothing but where they are put.
+They are CLEAR's, which is not the default method: what is served here are erasers of both.
 """
 
 from __future__ import annotations
