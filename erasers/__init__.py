@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from erasers.encoders import fingerprint
     from erasers.eraser import Eraser, load
     from erasers.errors import EraserError
-    from erasers.evaluate import evaluate_embeddings
+    from erasers.evaluate.report import evaluate_embeddings
     from erasers.methods.clear_config import ClearConfig
     from erasers.pairs import Pairs
     from erasers.stack import Handle, Use, attach
@@ -34,7 +34,7 @@ _HOME = {
     "Pairs": "erasers.pairs",
     "Use": "erasers.stack",
     "attach": "erasers.stack",
-    "evaluate_embeddings": "erasers.evaluate",
+    "evaluate_embeddings": "erasers.evaluate.report",
     "fingerprint": "erasers.encoders",
     "from_names": "erasers.untrained",
     "load": "erasers.eraser",

@@ -1,7 +1,1 @@
-"""Measurements. In embedding space here; on generated frames where there are frames."""
-
-from __future__ import annotations
-
-from erasers.evaluate.report import evaluate_embeddings
-
-__all__ = ["evaluate_embeddings"]
+"""Measurements. In embedding space here; on generated frames where there are frames. Spellings and tables need no torch."""
