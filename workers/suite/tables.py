@@ -112,15 +112,15 @@ def _concepts(title: str, found: Rates, concepts: Sequence[str]) -> str:
 
 
 def _search(title: str, found: Rates, searches: Sequence[Search]) -> str:
-    """Manual: the best block for a concept, of all that were filmed, by what is left and what is kept."""
+    """Manual: the best block for a concept, of all that were filmed, by what is left, of synonyms too, and what is kept."""
     rows = []
     concepts = _common(found, ("clear", "clear-reconstruction", *BLOCKS))
     layer = {(one.concept, one.variant): one.layer for one in searches}
     for concept in concepts:
 
         def loss(block: str, concept: str = concept) -> float:
-            left, kept = found.rate(block, (concept,), "plain"), found.kept(block, (concept,))
-            return (left or 0.0) + max(0.0, 1.0 - (kept or 0.0))
+            left, synonyms = (found.rate(block, (concept,), cell) or 0.0 for cell in ("plain", "synonym"))
+            return left + synonyms + max(0.0, 1.0 - (found.kept(block, (concept,)) or 0.0))
 
         manual = min(BLOCKS, key=loss)
         for name, variant in (("manual", manual), ("w/o L_con", "clear-reconstruction"), ("w/ L_con", "clear")):
