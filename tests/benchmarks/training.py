@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
 
 import erasers
 from erasers.methods.clear_config import ClearConfig
+from erasers.precision import Precision
 from workers.contract import TrainingTask
 from workers.miniature import grammar
 from workers.pipelines.load import load_pipeline
@@ -49,6 +50,7 @@ class Trained:
 def timed(encoder: nn.Module, tokenizer: Any, material: Material, method: str, config: Mapping[str, Any], seed: int) -> Trained:
     seconds: dict[str, float] = {}
     steps: dict[str, int] = {}
+    encoder_device = next(encoder.parameters()).device
     began = time.perf_counter()
 
     def tell(stage: str, _step: int, _total: int, _info: object) -> None:
@@ -60,7 +62,6 @@ def timed(encoder: nn.Module, tokenizer: Any, material: Material, method: str, c
         steps[stage] = steps.get(stage, 0) + 1
         began = now
 
-    encoder_device = next(encoder.parameters()).device
     erasers.train(
         encoder,
         tokenizer,
@@ -79,7 +80,7 @@ def timed(encoder: nn.Module, tokenizer: Any, material: Material, method: str, c
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scale", choices=("miniature", "paper"), default="miniature")
-    parser.add_argument("--precision", nargs="+", choices=("float32", "tf32", "bfloat16"), default=["tf32"])
+    parser.add_argument("--precision", nargs="+", choices=get_args(Precision), default=["tf32"])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.scale == "paper" and not torch.cuda.is_available():

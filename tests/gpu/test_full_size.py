@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 import torch
 
-import erasers
+from erasers.precision import Precision
 from tests.gpu import full_size
-from tests.workers.parts import lantern_pairs
+from tests.workers.parts import train_lantern
 from workers.pipelines.base import Shape, Stack, VideoPipeline
 from workers.pipelines.load import load_directory
 from workers.pipelines.placement import place
@@ -34,20 +35,9 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     torch.cuda.empty_cache()
 
 
-def train(pipeline: VideoPipeline, method: str, **config: object) -> erasers.Eraser:
-    return erasers.train(
-        pipeline.text_encoder,
-        pipeline.tokenizer,
-        lantern_pairs(),
-        method=method,
-        config={"padding": pipeline.padding, **config},
-        max_length=pipeline.card().max_prompt_tokens,
-    )
-
-
 def test_an_eraser_made_there_acts_there(model: tuple[VideoPipeline, Shape]) -> None:
     pipeline, shape = model
-    eraser = train(pipeline, "steering")
+    eraser = train_lantern(pipeline, method="steering")
     origin, erased = (pipeline.encode(WITH, "", stack) for stack in (Stack(), Stack((eraser,), (None,))))
     assert not torch.equal(erased.prompt_embeds, origin.prompt_embeds)
     assert torch.equal(erased.negative_prompt_embeds, origin.negative_prompt_embeds)
@@ -60,10 +50,10 @@ def test_an_eraser_made_there_acts_there(model: tuple[VideoPipeline, Shape]) -> 
     assert all(one.shape == (shape.num_frames, shape.height, shape.width, 3) for one in frames)
 
 
-@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+@pytest.mark.parametrize("precision", get_args(Precision))
 def test_clear_trains_at_the_real_width(model: tuple[VideoPipeline, Shape], precision: str) -> None:
     pipeline, _ = model
-    eraser = train(pipeline, "clear", iterations=20, refine_iterations=5, expansion=8, precision=precision)
+    eraser = train_lantern(pipeline, expansion=8, precision=precision)
     assert eraser.config.encoder.d_model == 4096
     with_, without = (pipeline.encode(prompt, "", Stack((eraser,), (None,))).uses[0].score_before for prompt in (WITH, WITHOUT))
     assert with_ > without

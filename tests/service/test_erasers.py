@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
+from erasers.methods import DEFAULT
 from erasers.methods import METHODS as TRAINABLE
-from service.schemas.erasers import METHODS
+from service.schemas.erasers import METHODS, TrainRequest
 from tests.service.calls import code, generate, train, wait_until
 from tests.service.hand import FINGERPRINT, PASSING, Hand, add_eraser
 from workers.contract import TrainingResult
@@ -166,3 +167,4 @@ def test_models_with_their_limits(client: TestClient, hand: Hand) -> None:
 
 def test_the_methods_offered_are_those_that_the_library_has() -> None:
     assert set(METHODS) == set(TRAINABLE)
+    assert TrainRequest(concept="cat").method == DEFAULT, "nobody who asks for nothing gets another method by HTTP"

@@ -24,7 +24,7 @@ from tests.service.calls import generate, settled, train, wait_until
 from tests.service.conftest import Valkey, serving, user_of
 from tests.service.hand import FINGERPRINT, Hand, gateway_of
 from tests.service.plans import statements
-from workers.contract import GENERATE_QUEUE, GenerationTask, rq_job_id
+from workers.contract import GENERATE_QUEUE, rq_job_id
 
 WINDOW = 4  # the default
 PLAN = {
@@ -55,20 +55,16 @@ def in_queue(redis: Redis) -> list[str]:
 def test_a_thousand_jobs_of_one_key_let_another_through(client: TestClient, user: TestClient, hand: Hand, redis: Redis) -> None:
     crowd(client, key_of(client), 1000)
     for _ in range(3):  # it is already at work
-        hand.finish(wait_for(hand))
+        hand.finish(hand.take_generation())
     wanted = generate(user)["id"]
     started_before = 0
-    while (task := wait_for(hand)).id != wanted:
+    while (task := hand.take_generation()).id != wanted:
         started_before += 1
         hand.finish(task)
     assert started_before <= WINDOW
     hand.finish(task)
     assert wait_until(lambda: settled(user, wanted))["status"] == "succeeded"
     assert len(in_queue(redis)) <= WINDOW
-
-
-def wait_for(hand: Hand) -> GenerationTask:
-    return GenerationTask.model_validate(wait_until(hand.take))
 
 
 def test_keys_take_turns(client: TestClient, hand: Hand) -> None:
@@ -79,7 +75,7 @@ def test_keys_take_turns(client: TestClient, hand: Hand) -> None:
         owner = {job_id: key_id for job_id, key_id in session.execute(text("SELECT id, key_id FROM jobs"))}  # noqa: C416
     served: Counter[str] = Counter()
     for _ in range(WINDOW + 30):
-        task = wait_for(hand)
+        task = hand.take_generation()
         served[owner[task.id]] += 1
         hand.finish(task)
     assert min(served.values()) >= 30 // 3 - 1  # but for what the first had in the window before the others came
@@ -115,7 +111,7 @@ def test_what_waits_is_cancelled_and_deleted_like_anything_else(client: TestClie
     ids = [generate(client)["id"] for _ in range(WINDOW + 3)]
     assert client.post(f"/generations/{ids[WINDOW]}/cancel").json()["status"] == "canceled"
     assert client.delete(f"/generations/{ids[WINDOW + 1]}").status_code == 204
-    taken = [wait_for(hand).id for _ in range(WINDOW + 1)]
+    taken = [hand.take_generation().id for _ in range(WINDOW + 1)]
     assert taken == [*ids[:WINDOW], ids[-1]]
     assert hand.take() is None
 
@@ -133,7 +129,7 @@ def test_a_priority_goes_first_and_is_the_keys_own(client: TestClient, user: Tes
     wanted = [generate(user)["id"] for _ in range(10)]
     taken = []
     for _ in range(WINDOW + 10):
-        taken.append((task := wait_for(hand)).id)
+        taken.append((task := hand.take_generation()).id)
         hand.finish(task)
     assert sorted(taken[WINDOW:]) == sorted(wanted)
     refused = user.post("/generate", json={"prompt": "a", "priority": "high"})
@@ -143,11 +139,11 @@ def test_a_priority_goes_first_and_is_the_keys_own(client: TestClient, user: Tes
 def test_a_wiped_redis_and_an_attempt_that_is_lost_cost_no_place(client: TestClient, hand: Hand, redis: Redis) -> None:
     ids = crowd(client, key_of(client), WINDOW + 4)
     redis.flushall()
-    lost = wait_for(hand)
+    lost = hand.take_generation()
     hand.let_go(lost)
     seen = set()
     while seen != {(job_id, 1) for job_id in ids if job_id != lost.id} | {(lost.id, 2)}:
-        task = wait_for(hand)
+        task = hand.take_generation()
         seen.add((task.id, task.attempt))
         hand.finish(task)
     assert hand.take() is None
@@ -162,7 +158,7 @@ def test_a_gateway_that_died_between_commit_and_ring(client: TestClient, hand: H
             )
             if number:
                 line.admit(session, job, at=job.created_at)
-    assert {wait_for(hand).id for _ in range(2)} == {"gen_0", "gen_1"}
+    assert {hand.take_generation().id for _ in range(2)} == {"gen_0", "gen_1"}
 
 
 @contextmanager
@@ -206,7 +202,7 @@ def test_two_gateways_accept_and_workers_get_every_job_once(settings: Settings, 
         accepted = list(pool.map(lambda one: generate(one)["id"], (client, second) * 8))
         taken = []
         for _ in accepted:
-            taken.append((task := wait_for(hand)).id)
+            taken.append((task := hand.take_generation()).id)
             hand.finish(task)
     assert sorted(taken) == sorted(accepted)
     assert hand.take() is None
@@ -241,7 +237,7 @@ def test_redis_away_means_waiting_and_not_refusing(client: TestClient, hand: Han
         accepted = [generate(client)["id"] for _ in range(WINDOW + 2)]
     finally:
         valkey.start()
-    assert sorted(wait_for(hand).id for _ in accepted) == sorted(accepted)
+    assert sorted(hand.take_generation().id for _ in accepted) == sorted(accepted)
 
 
 def test_a_window_is_as_large_as_it_is_set(settings: Settings, redis: Redis) -> None:
@@ -266,7 +262,7 @@ def test_a_job_that_no_worker_could_read_fails_and_makes_room(client: TestClient
                 labels={},
             )
     wanted = generate(client)["id"]
-    assert wait_for(hand).id == wanted
+    assert hand.take_generation().id == wanted
 
     def errors() -> set[str | None]:
         with gateway_of(client).database.read() as session:

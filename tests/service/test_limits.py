@@ -24,7 +24,7 @@ from service.store import line
 from tests.service.calls import code, generate, settled, train, wait_until
 from tests.service.conftest import serving
 from tests.service.hand import Hand, gateway_of
-from tests.service.test_fair_share import WINDOW, in_queue, key_of, wait_for
+from tests.service.test_fair_share import WINDOW, in_queue, key_of
 
 README = (Path(__file__).parents[2] / "service" / "README.md").read_text()
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -140,15 +140,17 @@ def test_what_is_beyond_its_keys_concurrency_waits_and_others_go_first(client: T
     limited = with_limits(client, max_running=1)
     mine = [generate(limited)["id"] for _ in range(3)]
     theirs = generate(user)["id"]
-    first = wait_for(hand)
-    assert (first.id, wait_for(hand).id) == (mine[0], theirs)
+    first = hand.take_generation()
+    assert (first.id, hand.take_generation().id) == (mine[0], theirs)
     gateway_of(client).sweep.run()
     assert hand.take() is None
     hand.finish(first)
-    second = wait_for(hand)
+    second = hand.take_generation()
     assert second.id == mine[1]
     change(client, limited, limits={"max_running": None})
-    assert hand.take_generation().id == mine[2]  # at once, not with the next sweep
+    third = hand.take()
+    assert third is not None
+    assert third["id"] == mine[2]  # at once, not with the next sweep
 
 
 def test_generations_and_trainings_share_a_keys_concurrency(client: TestClient, hand: Hand) -> None:

@@ -53,14 +53,14 @@ def lantern_pairs() -> Pairs:
     return Pairs.unique(CONCEPT, ((f"{a} {tail}", f"{b} {tail}") for (a, b), tail in itertools.product(heads, tails)))
 
 
-def train_lantern(pipeline: VideoPipeline, *, method: str = "clear", seed: int = 0) -> erasers.Eraser:
+def train_lantern(pipeline: VideoPipeline, *, method: str = "clear", seed: int = 0, **config: object) -> erasers.Eraser:
     quick = {"iterations": 40, "refine_iterations": 10, "expansion": 4} if method == "clear" else {}
     return erasers.train(
         pipeline.text_encoder,
         pipeline.tokenizer,
         lantern_pairs(),
         method=method,
-        config={**quick, "padding": pipeline.padding, "gamma": 2.0},
+        config={**quick, "padding": pipeline.padding, "gamma": 2.0, **config},
         seed=seed,
         max_length=pipeline.card().max_prompt_tokens,
     )

@@ -1,1 +1,1 @@
-"""One attempt at one job: taken from the queue, owned, alive, heard, and ended with a record or a typed failure."""
+"""One attempt at one job while it runs: who owns it, that it lives, and what it says."""
