@@ -11,9 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from service.store import line
 from service.store.database import Database
-from service.store.models import ApiKey, Base
+from service.store.models import Base
 
 
 @pytest.fixture
@@ -36,30 +35,6 @@ def test_up_and_down_and_up(database: Database) -> None:
     database.migrate()
     database.migrate()  # again changes nothing
     assert tables(database) == set(Base.metadata.tables)
-
-
-def test_what_was_queued_before_there_was_a_window_counts_as_rung_for(database: Database) -> None:
-    """It is in Redis already; waiting for a turn as well, it would be let in beside itself."""
-    database.migrate("0004")
-    with database.write() as session:
-        session.execute(text("INSERT INTO api_keys VALUES ('k', 'k', 'user', '0', '2026-01-01', NULL)"))
-        for status in ("queued", "running", "succeeded"):
-            session.execute(
-                text(
-                    "INSERT INTO jobs (id, kind, status, attempt, model, key_id, plan, labels, created_at)"
-                    " VALUES (:status, 'generate', :status, 1, 'toy', 'k', '{}', '{}', '2026-01-01 00:00:00')"
-                ),
-                {"status": status},
-            )
-    database.migrate()
-    with database.read() as session:
-        assert line.rung_attempts(session) == [("queued", 1)]
-        assert line.lines(session, "generate") == []
-        key = session.get_one(ApiKey, "k")
-        assert (key.priority, key.max_queued, key.expires_at) == ("normal", None, None)
-    database.migrate("0004")
-    with database.read() as session:
-        assert session.execute(text("SELECT * FROM api_keys")).one()[:3] == ("k", "k", "user")
 
 
 @pytest.mark.both_databases

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import closing
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from service.domain.states import JobStatus
 from service.store import pinned
-from service.store.database import Database
 from service.store.models import EraserVersion
 from tests.service.calls import code, generate, settled, wait_until
 from tests.service.conftest import user_of
@@ -85,43 +82,3 @@ def test_they_are_found_by_an_index(shared: TestClient, status: JobStatus | None
         assert "generation_erasers USING" in plan[0], plan  # and then the jobs by their ids
         assert "(concept=? AND version=?" in plan[0], plan
         assert not any("SCAN" in step or "TEMP B-TREE" in step for step in plan), plan
-
-
-@pytest.mark.both_databases
-def test_what_was_accepted_before_there_was_the_table_is_in_it(empty_url: str) -> None:
-    """More of it than the migration reads at once."""
-    at = {"at": "2026-01-01 00:00:00+00:00"}
-    versions = [{"id": f"ers_{version}", "version": version, **at} for version in (1, 2)]
-    accepted = [
-        {"id": f"gen_{number:04}", "plan": json.dumps({"erase": [{"concept": "cat", "version": 2 - number % 2}]}), **at}
-        for number in range(1001)
-    ]
-    deleted = {"id": "gen_0000x", "plan": "{}", **at}
-    with closing(Database(empty_url)) as database:
-        database.migrate("0007")
-        with database.write() as session:
-            session.execute(
-                text("INSERT INTO api_keys (id, name, role, secret_sha256, created_at) VALUES ('k', 'k', 'user', '0', :at)"), at
-            )
-            session.execute(
-                text(
-                    "INSERT INTO eraser_versions (id, concept, version, status, method, model, encoder_fingerprint, config,"
-                    " created_at) VALUES (:id, 'cat', :version, 'retired', 'clear', 'toy', 'f', '{}', :at)"
-                ),
-                versions,
-            )
-            session.execute(
-                text(
-                    "INSERT INTO jobs (id, kind, status, attempt, model, key_id, plan, labels, created_at)"
-                    " VALUES (:id, 'generate', 'queued', 1, 'toy', 'k', :plan, '{}', :at)"
-                ),
-                [*accepted, deleted],
-            )
-        database.migrate()
-        cat = [EraserVersion(concept="cat", version=version) for version in (1, 2)]
-        with database.read() as session:
-            assert [pinned.count(session, row) for row in cat] == [500, 501]
-            assert [job.id for job in pinned.page(session, cat[1], after=None, limit=2)] == ["gen_1000", "gen_0998"]
-        database.migrate("0007")
-        with database.read() as session:
-            assert session.execute(text("SELECT count(*) FROM jobs")).scalar() == 1002
