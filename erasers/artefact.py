@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from erasers.errors import ArtefactInvalid, DigestMismatch
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 bound an eraser to the dtype that its encoder was loaded in."""
 CONFIG_FILE, TENSORS_FILE = "config.json", "eraser.safetensors"
 MAX_CONFIG_BYTES = 4 * 2**20
 MAX_HEADER_BYTES = 2**20
@@ -31,7 +32,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class EncoderIdentity:
-    """The text encoder that an eraser belongs to. `fingerprint` covers architecture, weights and tokenizer."""
+    """The text encoder that an eraser belongs to. `fingerprint` covers architecture, weights and tokenizer, not the dtype."""
 
     fingerprint: str
     weights_sha256: str
@@ -90,6 +91,11 @@ class ArtefactConfig:
         except (ValueError, RecursionError) as error:
             raise ArtefactInvalid(f"{CONFIG_FILE} is not JSON: {error}") from error
         _check_keys(raw, cls, CONFIG_FILE)
+        if raw["format_version"] == 1:
+            raise ArtefactInvalid(
+                f"{CONFIG_FILE}: 'format_version' is 1, whose fingerprint depends on the dtype that the encoder was loaded in; "
+                f"this version reads {FORMAT_VERSION}: train the eraser again"
+            )
         for key, (kind, condition, must) in _FIELDS.items():
             if not _is(raw[key], kind) or not condition(raw[key]):
                 raise ArtefactInvalid(f"{CONFIG_FILE}: {key!r} must be {must}, got {_short(raw[key])}")

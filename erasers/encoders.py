@@ -12,9 +12,9 @@ import json
 from operator import attrgetter
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from erasers import weights
 from erasers.artefact import EncoderIdentity
 from erasers.errors import EncoderError, EncoderMismatch, HookTargetMissing
 
@@ -93,17 +93,13 @@ def d_model(text_encoder: nn.Module) -> int:
 
 
 def weights_sha256(text_encoder: nn.Module) -> str:
-    """sha256 over architecture and all weights: name, dtype, shape, bytes, in the order of names."""
+    """sha256 over architecture and all weights; the same in whatever precision they are held (`erasers.weights` says how far).
+
+    Raises EncoderError for weights that are not finite.
+    """
     config: Any = text_encoder.config
     architecture = [type(text_encoder).__name__, len(blocks(text_encoder)), d_model(text_encoder), config.vocab_size]
-    total = hashlib.sha256(json.dumps(architecture).encode())
-    known: dict[tuple[int, torch.dtype, torch.Size], bytes] = {}  # tied weights are hashed once
-    for name, weight in sorted(text_encoder.state_dict().items()):
-        key = (weight.data_ptr(), weight.dtype, weight.shape)
-        if key not in known or not weight.numel():
-            known[key] = _content_sha256(weight)
-        total.update(json.dumps([name, str(weight.dtype), list(weight.shape)]).encode() + known[key])
-    return total.hexdigest()
+    return weights.sha256(text_encoder, architecture)
 
 
 def tokenizer_sha256(tokenizer: Any) -> str:
@@ -117,16 +113,18 @@ def tokenizer_sha256(tokenizer: Any) -> str:
 def fingerprint(text_encoder: nn.Module, tokenizer: Any) -> str:
     """64 hexadecimal digits for encoder and tokenizer together.
 
+    The same model has one fingerprint in float32, bfloat16 and float16; for float16 the files that it was loaded from are read.
     Reads every weight: a second for each two gigabytes or so. A server computes it once, when it loads the model.
+    Raises EncoderError for weights that are not finite.
     """
     return _combined(weights_sha256(text_encoder), tokenizer_sha256(tokenizer))
 
 
 def identity(text_encoder: nn.Module, tokenizer: Any) -> EncoderIdentity:
-    weights = weights_sha256(text_encoder)
+    weights_digest = weights_sha256(text_encoder)
     return EncoderIdentity(
-        fingerprint=_combined(weights, tokenizer_sha256(tokenizer)),
-        weights_sha256=weights,
+        fingerprint=_combined(weights_digest, tokenizer_sha256(tokenizer)),
+        weights_sha256=weights_digest,
         class_name=type(text_encoder).__name__,
         layers=len(blocks(text_encoder)),
         d_model=d_model(text_encoder),
@@ -140,20 +138,17 @@ def check_same(wanted: EncoderIdentity, text_encoder: nn.Module, tokenizer: Any,
     else:
         found, expected, what = known_fingerprint or fingerprint(text_encoder, tokenizer), wanted.fingerprint, "fingerprint"
     if found != expected:
+        cure = "train an eraser for it, or load the encoder it was made for"
+        if weights.lost_precision(text_encoder):
+            cure += " in bfloat16 or float32, or from a directory: its weights are held in a dtype that loses what they were"
         raise EncoderMismatch(
             f"the eraser was trained on a {wanted.class_name} of {wanted.layers} blocks with {what} {expected[:12]}…, this "
-            f"{type(text_encoder).__name__} has {found[:12]}…; train an eraser for it, or load the encoder it was made for "
-            "(in the same dtype)"
+            f"{type(text_encoder).__name__} has {found[:12]}…; {cure}"
         )
 
 
-def _combined(weights: str, tokenizer: str) -> str:
-    return hashlib.sha256(f"{weights}\n{tokenizer}".encode()).hexdigest()
-
-
-def _content_sha256(weight: Tensor) -> bytes:
-    flat = weight.detach().contiguous().cpu().reshape(-1)
-    return hashlib.sha256(flat.view(torch.uint8).numpy().data).digest()
+def _combined(weights_digest: str, tokenizer_digest: str) -> str:
+    return hashlib.sha256(f"{weights_digest}\n{tokenizer_digest}".encode()).hexdigest()
 
 
 def _text(token: object) -> str | None:

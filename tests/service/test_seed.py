@@ -22,7 +22,8 @@ def ship(directory: Path, concept: str, *, strength: float = 2.0) -> Path:
     """An artefact as `erasers` writes it, with one tensor of one number."""
     directory.mkdir(parents=True)
     config = ArtefactConfig(
-        format_version=1, method="clear", concept=concept, synonyms=(), keep=(), description="", layer=4, strength=strength,
+        format_version=artefact.FORMAT_VERSION, method="clear", concept=concept, synonyms=(), keep=(), description="",
+        layer=4, strength=strength,
         encoder=EncoderIdentity(FINGERPRINT, weights_sha256="a" * 64, class_name="UMT5EncoderModel", layers=8, d_model=192),
         gate=None, parameters={}, recipe={"steps": 5}, data={}, seed=0, evaluation={"origin_rate": 0.9},
     )  # fmt: skip

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import WanPipeline
 
 import erasers
-from tests.workers.parts import pin, train_lantern
+from tests.workers import tiny_models
+from tests.workers.parts import lantern_pairs, pin, train_lantern
 from workers.contract import eraser_key
 from workers.errors import EraserCorrupt, EraserIncompatible, EraserUnavailable
 from workers.pipelines.base import VideoPipeline
+from workers.pipelines.load import load_directory
+from workers.pipelines.placement import place
 from workers.residency.eraser_cache import EraserCache
 from workers.store.artifacts import DirectoryStore
 from workers.training.train import put_eraser
@@ -32,6 +36,24 @@ def test_fetched_once_then_kept(store: DirectoryStore, wan: VideoPipeline, wan_e
     assert cache.bytes_kept == 0
     with pytest.raises(EraserUnavailable, match="version 1"):
         cache.get(pin(wan_eraser))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_an_eraser_trained_through_the_library_in_another_precision_is_accepted(
+    store: DirectoryStore, wan: VideoPipeline, wan_directory: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    pipe = WanPipeline.from_pretrained(wan_directory, dtype=dtype)
+    assert pipe.text_encoder.dtype == dtype
+    eraser = erasers.train(pipe.text_encoder, pipe.tokenizer, lantern_pairs(), method="steering")
+    put_eraser(store, eraser)
+    half = load_directory(wan_directory, model_id="tiny-wan", placement=place("cpu", "bfloat16"))
+    for pipeline in (wan, half):
+        stack = cache_for(store, pipeline).stack([pin(eraser)])
+        (use,) = pipeline.encode("a lantern over the big hill", "", stack).uses
+        assert use.tokens_edited > 0
+    other = load_directory(tiny_models.save_wan(tmp_path / "other", seed=1), model_id="other", placement=place("cpu"))
+    with pytest.raises(EraserIncompatible, match="train it for this model"):
+        cache_for(store, other).get(pin(eraser))
 
 
 def test_the_least_recently_used_leaves_first(store: DirectoryStore, wan: VideoPipeline, wan_eraser: erasers.Eraser) -> None:

@@ -112,7 +112,6 @@ def test_each_is_made_once(wan: VideoPipeline) -> None:
 
 
 def test_it_is_bound_to_the_encoder_as_it_is_served(wan: VideoPipeline, wan_directory: Path) -> None:
-    """Weights that were cast to bfloat16 have another digest than those that the fingerprint is of."""
     half = load_directory(wan_directory, model_id="tiny-wan", placement=place("cpu", "bfloat16"))
     stack = Fallbacks(half).stack([safree()])
     assert stack.erasers[0].config.encoder == wan.encoder_identity

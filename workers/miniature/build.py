@@ -37,8 +37,8 @@ def assemble(directory: Path) -> WanPipeline:
 def save_pipeline(directory: Path) -> None:
     """Writes `directory/model`: denoiser and VAE in bfloat16, half the bytes, the text encoder in float32.
 
-    transformers loads an encoder in the precision it lies in, and erasers are bound to the encoder's exact weights; diffusers
-    loads its own models in float32 unless told otherwise. So `from_pretrained` needs no dtype.
+    transformers loads an encoder in the precision of its files, and diffusers loads its own models in float32. So
+    `from_pretrained` needs no dtype.
     """
     pipeline = assemble(directory)
     for module in (pipeline.vae, pipeline.transformer):

@@ -70,7 +70,7 @@ class VideoPipeline(Protocol):
 
     @property
     def encoder_identity(self) -> EncoderIdentity:
-        """Of text encoder and tokenizer, computed once at load from the weights in float32."""
+        """Of text encoder and tokenizer, computed once at load; the same in whatever precision the encoder runs."""
 
     @property
     def fingerprint(self) -> str:

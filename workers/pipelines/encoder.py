@@ -27,11 +27,7 @@ class Encoder:
 
 
 def load_encoder(directory: Path, index: ModelIndex, placement: Placement) -> Encoder:
-    """Load in float32, take the identity, then move to the device and the precision it runs in.
-
-    So the same files have the same fingerprint on a CPU in float32 and on a GPU in bfloat16; it is also what a user of the
-    library gets from `WanPipeline.from_pretrained(directory)` without further ado.
-    """
+    """Load in float32, take the identity, then move to the device and the precision it runs in."""
     text_encoder = _class(index, "text_encoder", ENCODER_CLASSES).from_pretrained(
         directory / "text_encoder", dtype=torch.float32, use_safetensors=True, local_files_only=True
     )
