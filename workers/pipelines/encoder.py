@@ -11,6 +11,7 @@ import transformers
 
 from erasers.artefact import EncoderIdentity
 from erasers.encoders import identity
+from erasers.errors import EncoderError
 from workers.errors import ModelUnavailable
 from workers.pipelines.index import ModelIndex
 from workers.pipelines.placement import Placement
@@ -27,13 +28,20 @@ class Encoder:
 
 
 def load_encoder(directory: Path, index: ModelIndex, placement: Placement) -> Encoder:
-    """Load in float32, take the identity, then move to the device and the precision it runs in."""
+    """Load text encoder and tokenizer, and compute their identity. Raises `ModelUnavailable`.
+
+    The weights are loaded in the precision that they run in and never cast afterwards. For float16, transformers keeps those
+    modules in float32 whose outputs exceed 65,504 (`wo` of T5 and UMT5); a cast would not.
+    """
     text_encoder = _class(index, "text_encoder", ENCODER_CLASSES).from_pretrained(
-        directory / "text_encoder", dtype=torch.float32, use_safetensors=True, local_files_only=True
+        directory / "text_encoder", dtype=placement.encoder_dtype, use_safetensors=True, local_files_only=True
     )
     tokenizer = _class(index, "tokenizer", TOKENIZER_CLASSES).from_pretrained(directory / "tokenizer", local_files_only=True)
-    who = identity(text_encoder, tokenizer)
-    return Encoder(text_encoder.eval().requires_grad_(False).to(placement.device, placement.encoder_dtype), tokenizer, who)
+    try:
+        who = identity(text_encoder, tokenizer)
+    except EncoderError as error:
+        raise ModelUnavailable(f"the text encoder in {directory} cannot be used: {error}; set CLEARWAY_DTYPE") from error
+    return Encoder(text_encoder.eval().requires_grad_(False).to(placement.device), tokenizer, who)
 
 
 def _class(index: ModelIndex, component: str, known: tuple[str, ...]) -> Any:
