@@ -20,7 +20,7 @@ from service.erasers.seed import shipped_erasers, take_in_all
 from service.first_start import ensure_operator_key
 from service.gateway import Gateway
 from service.gauges import Gauges
-from service.http import handlers
+from service.http import docs, handlers
 from service.http.access import Access
 from service.http.body import check_body
 from service.http.body_limit import BodyLimit
@@ -96,12 +96,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         dependencies=[Depends(check_query), Depends(check_body)],
         responses=handlers.responses(),
+        docs_url=None,  # `docs.install` serves it without another server
+        redoc_url=None,
     )
     larger = {"/erasers": MAX_TRAINING_BODY_BYTES, "/erasers/import": settings.max_import_bytes}
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger=larger)
     app.add_middleware(SingleHeaders)
     app.add_middleware(Access, metrics=metrics)  # added last, it sees every request first
     handlers.install(app)
+    docs.install(app)
     registry = (archives, erasers, aliases, gates)
     for part in (generations, events, *registry, policies, audit, keys, webhooks, models, health, metrics_route, videos):
         app.include_router(part.router)

@@ -3,6 +3,7 @@
 One method per call of the API, plain JSON objects as answers. An answer that is an error becomes `ApiError` with the code
 of the error body; a service that does not answer becomes `ServiceUnreachable`. Progress comes as server-sent events; a
 stream that breaks is taken up again where it ended, so that `follow` yields until the job or version is finished.
+Proxy settings of the environment (`HTTPS_PROXY`, `NO_PROXY`) apply to services on other machines only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +19,14 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import httpx_sse
+
+from workers.addresses import is_loopback
 
 JsonObject = dict[str, Any]
 
 _UNFINISHED = frozenset({"queued", "running", "training"})
+_LOST = (httpx.TransportError, httpx_sse.SSEError)
 _RECONNECT_SECONDS = 1.0
 _PATIENCE_SECONDS = 60.0
 
@@ -33,6 +38,13 @@ class ClientError(Exception):
 class ServiceUnreachable(ClientError):
     def __init__(self, url: str, cause: Exception) -> None:
         super().__init__(f"no answer from {url} ({cause}). Is it running? `clearway up --data-dir DIR --port N` starts one.")
+
+
+class ProxyUnusable(ClientError):
+    """The environment names a proxy that cannot be used."""
+
+    def __init__(self, url: str, cause: Exception) -> None:
+        super().__init__(f"no way to {url}: the proxy settings of the environment are not usable ({cause})")
 
 
 class ApiError(ClientError):
@@ -71,16 +83,21 @@ class Event:
 
 
 class Client:
-    """`key` may be empty for calls that need none."""
+    """`key` may be empty for calls that need none. Raises `ProxyUnusable`."""
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=timeout_seconds,
-            transport=httpx.HTTPTransport(retries=2),  # of connecting only: nothing is sent twice
-        )
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if is_loopback(self.url):
+            transport = httpx.HTTPTransport(retries=2)  # of connecting only: nothing is sent twice
+            self._http = httpx.Client(
+                base_url=self.url, headers=headers, timeout=timeout_seconds, transport=transport, trust_env=False
+            )
+            return
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout_seconds)
+        except (httpx.InvalidURL, ValueError, ImportError) as unusable:  # ImportError: a SOCKS proxy needs another package
+            raise ProxyUnusable(self.url, unusable) from unusable
 
     def __enter__(self) -> Client:
         return self
@@ -245,19 +262,19 @@ class Client:
                 if self._json("GET", path)["status"] not in _UNFINISHED:
                     return
                 silent_since = None
-            except (httpx.TransportError, ServiceUnreachable) as lost:  # a restart of the gateway, or a proxy that cuts streams
+            except (*_LOST, ServiceUnreachable) as lost:  # a restart of the gateway, or a proxy that cuts streams
                 silent_since = silent_since or time.monotonic()
                 if time.monotonic() - silent_since > _PATIENCE_SECONDS:
                     raise ServiceUnreachable(self.url, lost) from lost
             time.sleep(_RECONNECT_SECONDS)
 
     def _events(self, path: str, last_id: str) -> Iterator[Event]:
-        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
-        with self._http.stream("GET", path, headers=headers) as response:
-            if response.is_error:
-                response.read()
-                raise _api_error(response)
-            yield from parse_events(response.iter_lines())
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        with httpx_sse.connect_sse(self._http, "GET", path, headers=headers) as source:
+            if source.response.is_error:
+                source.response.read()
+                raise _api_error(source.response)
+            yield from read_events(source)
 
     def _pages(self, path: str, filters: Mapping[str, str] | None = None) -> Iterator[JsonObject]:
         """Every item of a list."""
@@ -312,18 +329,11 @@ class Client:
         return response
 
 
-def parse_events(lines: Iterator[str] | Sequence[str]) -> Iterator[Event]:
-    """Server-sent events from lines: a blank line ends an event; a line that starts with a colon is a keep-alive."""
-    fields: dict[str, list[str]] = {}
-    for line in lines:
-        if line.startswith(":"):
-            continue
-        if line:
-            name, _, value = line.partition(":")
-            fields.setdefault(name, []).append(value.removeprefix(" "))
-        elif "data" in fields:
-            yield Event(fields.get("event", ["message"])[-1], json.loads("\n".join(fields["data"])), fields.get("id", [""])[-1])
-            fields = {}
+def read_events(source: httpx_sse.EventSource) -> Iterator[Event]:
+    """The events of a stream that carry data; comments and a last event that was cut off are skipped."""
+    for event in source.iter_sse():
+        if event.data:
+            yield Event(event.event, json.loads(event.data), event.id)
 
 
 def _generation_path(generation_id: str) -> str:

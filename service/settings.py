@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from workers.common_settings import CommonSettings
@@ -88,7 +88,8 @@ class Settings(CommonSettings):
 
     @classmethod
     def _addresses_in(cls, data_dir: Path) -> dict[str, str]:
-        return {"database_url": f"sqlite:///{data_dir / 'clearway.db'}", **super()._addresses_in(data_dir)}
+        database = URL.create("sqlite", database=str(data_dir / "clearway.db"))  # escapes what a path may hold and a URL may not
+        return {"database_url": database.render_as_string(hide_password=False), **super()._addresses_in(data_dir)}
 
     @model_validator(mode="after")
     def _check_database(self) -> Self:

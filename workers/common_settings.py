@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 
 from workers.log_lines import LogFormat, LogLevel
+from workers.runtime_directory import socket_path
 from workers.store.artifacts import S3Access
+
+_SHOWN_CHARACTERS = 80
+
+
+class SettingsInvalid(Exception):
+    """A setting of the environment cannot be used. The message has one line for each, with the variable's name."""
 
 
 class CommonSettings(BaseSettings):
@@ -17,7 +27,7 @@ class CommonSettings(BaseSettings):
 
     data_dir: Path = Field(default=Path("clearway-data"), description="Everything embedded lives here.")
     redis_url: SecretStr = Field(
-        default=SecretStr(""), description="Redis or Valkey; default the embedded one at <data-dir>/valkey.sock."
+        default=SecretStr(""), description="Redis or Valkey; default the embedded one's socket, in a private directory in /tmp."
     )
     artifacts_url: str = Field(
         default="", description="Artifact store: a directory or s3://bucket/prefix; default the directory <data-dir>/artifacts."
@@ -43,7 +53,7 @@ class CommonSettings(BaseSettings):
     @classmethod
     def _addresses_in(cls, data_dir: Path) -> dict[str, str]:
         """What addresses are where nothing else is set."""
-        return {"redis_url": f"unix://{data_dir / 'valkey.sock'}", "artifacts_url": str(data_dir / "artifacts")}
+        return {"redis_url": f"unix://{socket_path(data_dir)}", "artifacts_url": str(data_dir / "artifacts")}
 
     @model_validator(mode="after")
     def _check_addresses(self) -> Self:
@@ -51,6 +61,28 @@ class CommonSettings(BaseSettings):
             raise ValueError("CLEARWAY_REDIS_URL must start with redis://, rediss:// or unix://")
         _ = self.s3_access
         return self
+
+    @classmethod
+    def from_environment(cls, **values: object) -> Self:
+        """Settings from `CLEARWAY_…` variables. Raises `SettingsInvalid`."""
+        try:
+            return cls(**values)  # type: ignore[arg-type]  # checked by pydantic
+        except SettingsError as error:  # a variable that should hold JSON does not
+            field = re.search(r'"(\w+)"', str(error))
+            raise SettingsInvalid(f"CLEARWAY_{field[1].upper()}: must be JSON" if field else str(error)) from error
+        except ValidationError as error:
+            raise SettingsInvalid("\n".join(map(cls._problem, error.errors()))) from None  # the cause would show secrets
+
+    @classmethod
+    def _problem(cls, problem: ErrorDetails) -> str:
+        message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            return message  # of a check over several settings, which names them itself
+        name = str(problem["loc"][0])
+        field = cls.model_fields.get(name)
+        secret = field is None or "Secret" in str(field.annotation)
+        shown = "" if secret else f", got {str(problem['input'])[:_SHOWN_CHARACTERS]!r}"
+        return f"CLEARWAY_{name.upper()}: {message}{shown}"
 
     @property
     def s3_access(self) -> S3Access:

@@ -13,6 +13,7 @@ from workers import log_lines
 from workers.attempts import connection
 from workers.attempts.presence import Presence, new_worker_name
 from workers.attempts.ticker import ticking
+from workers.common_settings import SettingsInvalid
 from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, Detectors, WorkerKind, detectors_key, model_id, model_key
 from workers.detection.watch import Watch
 from workers.errors import DetectorUnavailable, ModelUnavailable
@@ -32,6 +33,17 @@ _QUEUES: dict[WorkerKind, str] = {"generate": GENERATE_QUEUE, "train": TRAIN_QUE
 MODEL_UNAVAILABLE_EXIT_CODE = 3
 DETECTOR_UNAVAILABLE_EXIT_CODE = 4
 STORE_REFUSES_EXIT_CODE = 5
+SETTINGS_INVALID_EXIT_CODE = 6
+
+
+def main(kind: WorkerKind) -> int:
+    """Run a worker with the settings of the environment. Returns the exit code."""
+    try:
+        settings = WorkerSettings.from_environment()
+    except SettingsInvalid as invalid:
+        sys.stderr.write(f"{invalid}\n")
+        return SETTINGS_INVALID_EXIT_CODE
+    return run(kind, settings)
 
 
 def run(kind: WorkerKind, settings: WorkerSettings) -> int:

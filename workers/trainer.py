@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from workers.process import run
-from workers.settings import WorkerSettings
+from workers.process import main
 
 if __name__ == "__main__":
-    sys.exit(run("train", WorkerSettings()))
+    sys.exit(main("train"))

@@ -62,6 +62,8 @@ class ChatPairs:
     backoff_seconds: float = 1.0
     """Pause before the second attempt; it doubles. A server's Retry-After counts instead, up to a minute."""
     timeout_seconds: float = 60.0
+    trust_env: bool = True
+    """Whether proxy settings of the environment apply. Turn it off for a server on this machine."""
 
     def __post_init__(self) -> None:
         for name in ("batch", "max_tokens", "attempts"):
@@ -73,8 +75,7 @@ class ChatPairs:
         found: dict[str, str] = {}
         dropped: Counter[str] = Counter()
         spent, fruitless = 0, 0
-        headers = {} if self.api_key is None else {"Authorization": f"Bearer {self.api_key}"}
-        with httpx.Client(base_url=self.base_url.rstrip("/") + "/", headers=headers, timeout=self.timeout_seconds) as client:
+        with self._client() as client:
             for request in _requests(self.model, concept, self.batch, seed):
                 if len(found) >= n:
                     break
@@ -89,6 +90,16 @@ class ChatPairs:
                 fruitless = fruitless + 1 if len(found) == before else 0
         chosen = list(found.items())[:n]
         return Pairs.unique(concept, chosen)
+
+    def _client(self) -> httpx.Client:
+        headers = {} if self.api_key is None else {"Authorization": f"Bearer {self.api_key}"}
+        base_url = self.base_url.rstrip("/") + "/"
+        try:
+            return httpx.Client(base_url=base_url, headers=headers, timeout=self.timeout_seconds, trust_env=self.trust_env)
+        except (httpx.InvalidURL, ValueError, ImportError) as unusable:  # ImportError: a SOCKS proxy needs another package
+            raise PairSourceError(
+                f"no way to {self.base_url}: its address or the environment's proxy settings are not usable: {unusable}"
+            ) from unusable
 
     def _ask(self, client: httpx.Client, request: Mapping[str, Any]) -> dict[str, Any]:
         trouble = ""

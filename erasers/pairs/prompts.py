@@ -77,7 +77,7 @@ class Pairs:
     def from_jsonl(cls, path: str | Path, concept: Concept) -> Pairs:
         """One `{"positive": …, "negative": …}` a line; blank lines are skipped, other keys are refused."""
         rows: list[tuple[str, str]] = []
-        for line, text in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        for line, text in enumerate(Path(path).read_text(encoding="utf-8-sig").split("\n"), start=1):
             if text.strip():
                 rows.append(_row(text, line))
         return cls(concept, tuple(row[0] for row in rows), tuple(row[1] for row in rows))

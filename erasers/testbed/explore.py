@@ -282,7 +282,8 @@ def main() -> None:
     say = sys.stdout.write
     config = ClearConfig(layer=options.layer, expansion=4, refine_iterations=0, iterations=12 if options.quick else 500)
     explorer = Explorer(config, options.layer, QUICK if options.quick else FULL, options.seed)
-    done = [json.loads(line) for line in options.out.read_text(encoding="utf-8").splitlines()] if options.out.exists() else []
+    lines = options.out.read_text(encoding="utf-8").split("\n") if options.out.exists() else []
+    done = [json.loads(line) for line in lines if line]
     for name in options.concepts:
         if any(record["subject"] == name for record in done):
             continue

@@ -47,7 +47,7 @@ def _database() -> Iterator[Database]:
     from service.settings import Settings
     from service.store.database import Database
 
-    database = Database(Settings().database_url.get_secret_value())
+    database = Database(Settings.from_environment().database_url.get_secret_value())
     try:
         yield database
     finally:

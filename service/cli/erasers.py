@@ -120,6 +120,6 @@ def rollback(
 
 def _pairs(path: Path) -> list[Any]:
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [json.loads(line) for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, ValueError) as wrong:
         raise typer.BadParameter(f"{path}: {wrong}") from wrong

@@ -16,8 +16,9 @@ def expected_failures() -> Iterator[None]:
         from service.domain.chain import ChainBroken
         from service.embedded.errors import EmbeddedError
         from service.evaluation.errors import EvaluationError
+        from workers.common_settings import SettingsInvalid
 
-        if not isinstance(failure, ChainBroken | ClientError | EmbeddedError | EvaluationError):
+        if not isinstance(failure, ChainBroken | ClientError | EmbeddedError | EvaluationError | SettingsInvalid):
             raise
         print(f"error: {failure}", file=sys.stderr)  # noqa: T201
         sys.exit(1)

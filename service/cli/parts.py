@@ -15,6 +15,9 @@ def gateway(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
 ) -> None:
     """Run one gateway."""
+    from service.settings import Settings
+
+    Settings.from_environment()  # a setting that cannot be used is one line here, and a traceback there
     _become(commands.gateway(host=host, port=port))
 
 

@@ -19,7 +19,12 @@ DETECTOR_UNAVAILABLE_EXIT_CODE = 4
 STORE_REFUSES_EXIT_CODE = 5
 """With it worker and trainer end when the artifact store will not take anything: no such bucket, or no access to it."""
 
-HOPELESS_EXIT_CODES = frozenset({MODEL_UNAVAILABLE_EXIT_CODE, DETECTOR_UNAVAILABLE_EXIT_CODE, STORE_REFUSES_EXIT_CODE})
+SETTINGS_INVALID_EXIT_CODE = 6
+"""Exit code of a worker or trainer whose settings cannot be used."""
+
+HOPELESS_EXIT_CODES = frozenset(
+    {MODEL_UNAVAILABLE_EXIT_CODE, DETECTOR_UNAVAILABLE_EXIT_CODE, STORE_REFUSES_EXIT_CODE, SETTINGS_INVALID_EXIT_CODE}
+)
 """After which the same settings would end the same way."""
 
 

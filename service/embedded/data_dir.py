@@ -1,23 +1,22 @@
 """The data directory of an embedded Clearway: where things lie in it, and who holds it.
 
-    <data-dir>/  up.lock  operator.key  clearway.db  artifacts/  valkey/  valkey.sock  logs/<process>.log
+    <data-dir>/  up.lock  operator.key  clearway.db  artifacts/  valkey/  logs/<process>.log
 
-Database, operator key and artifacts belong to the gateway and the workers; here are the names that the supervisor uses.
+The queue server's socket is elsewhere: `workers.runtime_directory`. Database, operator key and artifacts belong to the
+gateway and the workers; here are the names that the supervisor uses.
 """
 
 from __future__ import annotations
 
 import fcntl
-import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.embedded.errors import DataDirLocked
-
-MAX_SOCKET_PATH_BYTES = 100
-"""A unix socket's path must fit in 108 bytes on Linux and 104 on macOS, terminator included."""
+from service.embedded.errors import DataDirLocked, DataDirUnusable, RuntimeDirectoryRefused
+from workers.runtime_directory import UnsafeRuntimeDirectory, make_runtime_directory, socket_path
 
 
 class DataDir:
@@ -27,10 +26,14 @@ class DataDir:
         self.path = path.expanduser().resolve()
 
     def make(self) -> None:
-        """Creates what is missing, readable by its owner alone."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.logs.mkdir(exist_ok=True)
-        self.valkey.mkdir(exist_ok=True)
+        """Create what is missing, readable by its owner alone. Raises `DataDirUnusable`."""
+        try:
+            for directory in (self.path, self.logs, self.valkey):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as refused:
+            raise DataDirUnusable(self.path, refused) from refused
 
     @property
     def logs(self) -> Path:
@@ -77,11 +80,17 @@ class DataDir:
 
     @contextmanager
     def socket(self) -> Iterator[Path]:
-        """Where Valkey listens: in the data directory, or in a private temporary one if that path is too long for a socket."""
-        inside = self.path / "valkey.sock"
-        if len(os.fsencode(inside)) <= MAX_SOCKET_PATH_BYTES:
-            inside.unlink(missing_ok=True)  # left by a killed server; the lock says that none is running
-            yield inside
-            return
-        with tempfile.TemporaryDirectory(prefix="clearway-", dir="/tmp") as private:  # mode 0700, random name
-            yield Path(private) / "valkey.sock"
+        """Path of the queue server's socket, in a private directory that exists while the block runs.
+
+        Raises `RuntimeDirectoryRefused`. Hold the lock: a socket that is there already was left by a killed server.
+        """
+        try:
+            directory = make_runtime_directory(self.path)
+        except (UnsafeRuntimeDirectory, OSError) as refused:
+            raise RuntimeDirectoryRefused(refused) from refused
+        path = socket_path(self.path)
+        path.unlink(missing_ok=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)

@@ -1,10 +1,12 @@
 """Why `clearway up` cannot start, or stopped by itself.
 
 EmbeddedError
-├── DataDirLocked    another `clearway up` runs on the data directory
-├── PortTaken        the port of the gateway is in use
-├── ValkeyMissing    no Valkey server for this machine
-└── ChildKeepsDying  a process was restarted as often as is sensible
+├── DataDirUnusable          the data directory cannot be created or written
+├── DataDirLocked            another `clearway up` runs on the data directory
+├── RuntimeDirectoryRefused  the directory of the queue server's socket is not private
+├── PortTaken                the port of the gateway is in use
+├── ValkeyMissing            no Valkey server for this machine
+└── ChildKeepsDying          a process was restarted as often as is sensible
 """
 
 from __future__ import annotations
@@ -14,6 +16,19 @@ from pathlib import Path
 
 class EmbeddedError(Exception):
     """Base; the message is for the person at the terminal."""
+
+
+class DataDirUnusable(EmbeddedError):
+    def __init__(self, data_dir: Path, cause: OSError) -> None:
+        super().__init__(
+            f"the data directory {data_dir} cannot be used: {cause.strerror or cause}. "
+            "Choose another --data-dir that you can write to."
+        )
+
+
+class RuntimeDirectoryRefused(EmbeddedError):
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"no place for the queue server's socket: {cause}.")
 
 
 class DataDirLocked(EmbeddedError):

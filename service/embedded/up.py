@@ -20,6 +20,7 @@ from service.embedded.child import ChildSpec
 from service.embedded.data_dir import DataDir
 from service.embedded.errors import PortTaken
 from service.embedded.supervisor import Supervisor
+from workers.addresses import LOOPBACK_NAMES
 
 HOST = "127.0.0.1"
 POLL_SECONDS = 0.2
@@ -55,9 +56,10 @@ class StopRequests:
 
 
 def run(options: UpOptions, say: Callable[[str], None]) -> None:
-    """Returns when asked to stop, everything stopped. Raises `EmbeddedError` when it cannot start or go on."""
+    """Returns when asked to stop, everything stopped. Raises `EmbeddedError` when it cannot start or go on, `SettingsInvalid`."""
     data_dir = DataDir(options.data_dir)
     data_dir.make()
+    _check_settings(data_dir)
     stops = StopRequests()
     with (
         data_dir.lock() as publish,
@@ -80,6 +82,13 @@ def run(options: UpOptions, say: Callable[[str], None]) -> None:
         _poll_until(lambda: False, supervisor, stops)
         say("Stopping…")
     say("Stopped. Starting again on the same directory finds everything as it was.")
+
+
+def _check_settings(data_dir: DataDir) -> None:
+    """Raises `SettingsInvalid` for the gateway's, before anything starts. Worker and trainer check their own."""
+    from service.settings import Settings  # brings SQLAlchemy, which other commands need not wait for
+
+    Settings.from_environment(data_dir=data_dir.path)
 
 
 def _specs(options: UpOptions, data_dir: DataDir, port: int, valkey_socket: Path) -> Iterator[ChildSpec]:
@@ -110,6 +119,7 @@ def _environment(options: UpOptions, data_dir: DataDir, valkey_socket: Path) -> 
         "OMP_WAIT_POLICY": "PASSIVE",
         "CLEARWAY_LOG_FORMAT": "text",  # who runs this reads logs with their own eyes, and sees the last lines of what ends
         **os.environ,
+        "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), LOOPBACK_NAMES))),
         "CLEARWAY_DATA_DIR": str(data_dir.path),
         "CLEARWAY_REDIS_URL": f"unix://{valkey_socket}",
         "PYTHONUNBUFFERED": "1",
@@ -145,6 +155,6 @@ def _valkey_answers(path: Path) -> bool:
 def _serves(url: str) -> bool:
     """Whether a generation sent now would run."""
     try:
-        return httpx.get(f"{url}/health/ready", timeout=2).status_code == httpx.codes.OK
+        return httpx.get(f"{url}/health/ready", timeout=2, trust_env=False).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False

@@ -25,7 +25,7 @@ def read(path: Path) -> list[PromptLine]:
         raise PromptFileError(path, [str(unreadable)]) from unreadable
     lines: list[PromptLine] = []
     problems: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 lines.append(_parse(line))

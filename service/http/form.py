@@ -17,7 +17,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from service.errors import RequestError
-from service.http.body import parse
+from service.http.body import parse, unsupported_media_type
 from service.http.once import said_again
 
 _LITERALS = frozenset({"seed", "num_inference_steps", "guidance_scale", "verify"})
@@ -36,8 +36,7 @@ async def read_body(request: Request) -> Any:
             raise RequestError("invalid_json", f"the body is not JSON: {error}") from error
     if media_type == "multipart/form-data":
         return await _read_form(request)
-    message = f"a body of type {media_type[:80]!a} is not read here: send application/json or multipart/form-data"
-    raise RequestError("invalid_request", message)
+    raise unsupported_media_type(request, "application/json or multipart/form-data")
 
 
 async def _read_form(request: Request) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sqlalchemy import exc as sql
 from starlette.exceptions import HTTPException
 
 from service.errors import CODES, ErrorCode, RequestError, ServiceError, UnavailableError, error_type
+from service.http.body import is_json, unsupported_media_type
 from service.logs import request_id
 from service.schemas.base import ErrorBody, ErrorDetail
 from workers.store.artifacts import ArtifactError
@@ -24,6 +25,8 @@ _OF_VALIDATION: Mapping[str, ErrorCode] = {
     "json_invalid": "invalid_json",
     "string_unicode": "invalid_text",
 }
+_NO_OBJECT = frozenset({"missing", "model_attributes_type", "model_type", "dict_type"})
+"""Types of the validation error of a body that is not a JSON object. FastAPI does not parse a body of another media type."""
 _OF_STATUS: Mapping[int, tuple[ErrorCode, str]] = {
     400: ("invalid_json", "the body is not JSON"),
     404: ("not_found", "no such route: /docs lists them all"),
@@ -68,8 +71,12 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
         message = f"the field {param!r} is not known here, and nothing is ignored: remove it, or look at /docs"
     elif code == "invalid_json":
         param, message = None, f"the body is not JSON: {first.get('ctx', {}).get('error', message)}"
+    elif kind in _NO_OBJECT and param is None:
+        if not is_json(request.headers.get("content-type", "")):
+            return error_response(unsupported_media_type(request, "application/json"))
+        message = "the body must be a JSON object"
     elif code == "invalid_request":
-        message = f"{param}: {message}"
+        message = f"{param}: {message}" if param else message
     return error_response(RequestError(code, message, param=param))
 
 
@@ -107,7 +114,8 @@ def responses(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI descriptions of a route's errors, one entry a status. Any call may be sent what it does not know, and a header
     twice."""
     described: dict[int | str, dict[str, Any]] = {}
-    for code in dict.fromkeys((*codes, "repeated_header", "unknown_field")):
+    with_body: tuple[ErrorCode, ...] = ("unsupported_media_type",) if "invalid_json" in codes else ()
+    for code in dict.fromkeys((*codes, *with_body, "repeated_header", "unknown_field")):
         entry = described.setdefault(CODES[code].status, {"model": ErrorBody, "description": ""})
         entry["description"] += f"`{code}`: {CODES[code].text}\n\n"
     return described

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from service.embedded.data_dir import DataDir
-from service.embedded.errors import DataDirLocked
+from service.embedded.errors import DataDirLocked, DataDirUnusable, RuntimeDirectoryRefused
+from service.settings import Settings
+from service.store.database import Database
+from workers.runtime_directory import make_runtime_directory, runtime_directory, socket_path
+
+ODD_NAME = "my data #1 ?x=2 %41 é"
+"""What URLs read as something else, and what splits a line of words."""
 
 
 def made(path: Path) -> DataDir:
@@ -38,17 +46,56 @@ def test_the_directory_is_its_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("depth", [0, 30])
-def test_the_socket_path_can_be_bound_however_long_the_directory_is(tmp_path: Path, depth: int) -> None:
-    data_dir = made(tmp_path.joinpath(*["directory"] * depth))
+@pytest.mark.parametrize("name", ["data", "/".join(["directory"] * 30), ODD_NAME])
+def test_the_socket_is_short_plain_and_private_whatever_the_directory_is_called(tmp_path: Path, name: str) -> None:
+    data_dir = made(tmp_path / name)
     with data_dir.socket() as path, socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fsencode(path))
-        assert path.is_relative_to(data_dir.path) == (depth == 0)
-        assert stat.S_IMODE(path.parent.stat().st_mode) & 0o077 == 0
-    assert depth == 0 or not path.parent.exists()
+        assert re.fullmatch(r"[a-z0-9/.-]{1,80}", str(path))
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert Settings(data_dir=data_dir.path).redis_url.get_secret_value() == f"unix://{path}"
+    assert not path.parent.exists()
 
 
 def test_a_socket_left_by_a_killed_server_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "valkey.sock").touch()
+    make_runtime_directory(tmp_path)
+    socket_path(tmp_path).touch()
     with DataDir(tmp_path).socket() as path:
         assert not path.exists()
+
+
+def test_a_runtime_directory_that_is_a_link_or_a_file_is_refused(tmp_path: Path) -> None:
+    """Anybody can create names in /tmp."""
+    planted = runtime_directory(tmp_path)
+    try:
+        planted.symlink_to(tmp_path)
+        with pytest.raises(RuntimeDirectoryRefused, match="not a private directory"), DataDir(tmp_path).socket():
+            pytest.fail("used somebody else's directory")
+        planted.unlink()
+        planted.touch()
+        with pytest.raises(RuntimeDirectoryRefused), DataDir(tmp_path).socket():
+            pytest.fail("used a file")
+    finally:
+        planted.unlink()
+
+
+def test_a_lax_runtime_directory_of_this_user_is_closed(tmp_path: Path) -> None:
+    runtime_directory(tmp_path).mkdir(mode=0o755)
+    with DataDir(tmp_path).socket() as path:
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_the_database_lies_in_the_directory_whatever_it_is_called(tmp_path: Path) -> None:
+    data_dir = made(tmp_path / ODD_NAME)
+    with closing(Database(Settings(data_dir=data_dir.path).database_url.get_secret_value())) as database:
+        database.migrate()
+    assert (data_dir.path / "clearway.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [ODD_NAME]
+
+
+@pytest.mark.parametrize("unusable", ["file", "missing"])
+def test_a_directory_that_cannot_be_used_is_refused_with_the_cure(tmp_path: Path, unusable: str) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" if unusable == "file" else Path("/proc/clearway")
+    with pytest.raises(DataDirUnusable, match="Choose another --data-dir"):
+        made(path)

@@ -9,12 +9,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from service.client import ApiError, Client, Event, ServiceUnreachable, parse_events
+from service.client import ApiError, Client, Event, ProxyUnusable, ServiceUnreachable
+from tests.support.sse import read_stream
 
 
 def test_an_event_ends_at_a_blank_line_and_comments_are_skipped() -> None:
     lines = ["event: step", "id: 1-0", 'data: {"step": 1,', 'data: "total": 4}', "", ": ping", "", "data: {}", "", "event: lost"]
-    assert list(parse_events(lines)) == [Event("step", {"step": 1, "total": 4}, "1-0"), Event("message", {}, "")]
+    assert read_stream("\n".join(lines)) == [Event("step", {"step": 1, "total": 4}, "1-0"), Event("message", {}, "1-0")]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_line_feeds_and_carriage_returns_end_a_line(separator: str) -> None:
+    data = {"prompt": f"a cat{separator}a dog"}
+    if separator >= " ":  # the others are escaped in JSON
+        assert separator in json.dumps(data, ensure_ascii=False)
+    assert read_stream(f"event: step\r\ndata: {json.dumps(data, ensure_ascii=False)}\r\n\r\n") == [Event("step", data, "")]
 
 
 class BreakingService(BaseHTTPRequestHandler):
@@ -74,6 +83,28 @@ def test_an_answer_that_is_not_of_this_service_is_an_error_too(service: str) -> 
     with Client(service, "key") as client, pytest.raises(ApiError, match="HTTP 502: <h1>Bad Gateway") as refused:
         client.ready()
     assert refused.value.code == "unexpected_answer"
+
+
+@pytest.fixture
+def odd_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxies that no call can go through: one that refuses, one of a kind that needs another package, and no list of hosts."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "[::1")
+
+
+@pytest.mark.usefixtures("odd_proxies")
+def test_proxies_of_the_environment_are_ignored_on_this_machine_and_honoured_elsewhere(service: str) -> None:
+    with Client(service, "key") as client:
+        assert client.generation("g")["status"] == "running"
+    with pytest.raises(ProxyUnusable, match="proxy settings of the environment"):
+        Client("http://clearway.example:8000", "key")
+
+
+def test_a_usable_proxy_is_used_for_another_machine(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", service)  # answers every path, as a proxy is asked for a whole address
+    with Client("http://clearway.example:8000", "key") as client:
+        assert client.generation("g")["status"] == "running"
 
 
 def test_a_service_that_is_not_there_is_named_with_the_cure() -> None:

@@ -26,6 +26,11 @@ def test_any_prompt_with_its_objects_is_read(tmp_path: Path) -> None:
     ]
 
 
+def test_only_a_line_feed_ends_a_line_and_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    path = write(tmp_path, '\ufeff{"prompt": "a cat\u2028a dog\x85", "objects": ["cat"]}\r\n{"prompt": "x", "objects": []}')
+    assert [line.prompt for line in prompts.read(path)] == ["a cat\u2028a dog\x85", "x"]
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

@@ -91,6 +91,14 @@ def test_errors_say_what_the_server_said() -> None:
         source("http://127.0.0.1:9/v1", attempts=1).pairs(CAT, 3, seed=0)
 
 
+def test_proxies_of_the_environment_apply_unless_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
+    with endpoint(lambda number, body: (200, {}, completion(good(number)))) as (url, _):
+        assert len(source(url, trust_env=False).pairs(CAT, 5, seed=0)) == 5
+        with pytest.raises(PairSourceError, match="proxy settings are not usable"):
+            source(url).pairs(CAT, 5, seed=0)
+
+
 def test_addresses_and_numbers_are_checked() -> None:
     with pytest.raises(ConfigError, match="base_url must be an http or https address"):
         source("ftp://x")

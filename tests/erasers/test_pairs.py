@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,20 @@ def test_jsonl_round_trip_and_its_faults(tmp_path: Path) -> None:
         path.write_text(line)
         with pytest.raises(PairsError, match="line 1"):
             Pairs.from_jsonl(path, CAT)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c"])
+def test_only_a_line_feed_ends_a_line_of_a_file(tmp_path: Path, separator: str) -> None:
+    pairs = Pairs(CAT, (f"a cat{separator}here", "a tabby"), ("a room", f"a{separator}hall"))
+    pairs.to_jsonl(tmp_path / "pairs.jsonl")
+    assert Pairs.from_jsonl(tmp_path / "pairs.jsonl", CAT) == pairs
+
+
+def test_files_with_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    rows = [{"positive": "a cat", "negative": "a room"}, {"positive": "a tabby", "negative": "a hall"}]
+    path.write_text("\ufeff" + "".join(json.dumps(row) + "\r\n" for row in rows), newline="")
+    assert Pairs.from_jsonl(path, CAT).positive == ("a cat", "a tabby")
 
 
 def test_the_digest_tells_pairs_apart() -> None:

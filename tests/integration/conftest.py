@@ -10,7 +10,7 @@ from tests.integration.running import Up
 
 
 class StartUp(Protocol):
-    def __call__(self, data_dir: Path, *, model: str) -> Up: ...
+    def __call__(self, data_dir: Path, *, model: str, **environment: str) -> Up: ...
 
 
 @pytest.fixture(scope="session")
@@ -26,8 +26,8 @@ def start_up() -> Iterator[StartUp]:
     """Starts `clearway up`; whatever is still running when the module ends is stopped."""
     started: list[Up] = []
 
-    def start(data_dir: Path, *, model: str) -> Up:
-        started.append(Up(data_dir, model=model))
+    def start(data_dir: Path, *, model: str, **environment: str) -> Up:
+        started.append(Up(data_dir, model=model, **environment))
         return started[-1]
 
     yield start

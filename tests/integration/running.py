@@ -15,6 +15,7 @@ import redis
 
 from service.client import Client, ClientError
 from service.embedded.data_dir import DataDir
+from workers.runtime_directory import socket_path
 
 READY_SECONDS = 180
 SETTLE_SECONDS = 90
@@ -42,7 +43,7 @@ class Up:
         return Client(url, (self.data_dir / "operator.key").read_text().strip())
 
     def queue(self) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.data_dir / "valkey.sock"))
+        return redis.Redis(unix_socket_path=str(socket_path(self.data_dir)))
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(number)

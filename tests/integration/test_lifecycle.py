@@ -23,8 +23,12 @@ LONG = {**SMALL, "num_inference_steps": 200, "prompt": "a long video of a boat"}
 
 @pytest.fixture(scope="module")
 def up(start_up: StartUp, tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Up:
-    up = start_up(tmp_path_factory.mktemp("up") / "data", model=tiny_model)
+    """In a directory whose name URLs read as something else, with proxies in the environment that lead nowhere."""
+    directory = tmp_path_factory.mktemp("up") / "my data #1 ?x=2 %41"
+    proxies = {"http_proxy": "http://127.0.0.1:9", "all_proxy": "socks5://127.0.0.1:9", "no_proxy": "[::1"}
+    up = start_up(directory, model=tiny_model, **proxies)
     up.wait_until_ready()
+    assert [path.name for path in directory.parent.iterdir() if path.suffix != ".out"] == [directory.name]
     return up
 
 
@@ -142,6 +146,14 @@ def test_a_killed_supervisor_takes_its_children_along(start_up: StartUp, tiny_mo
     eventually(lambda: len(up.processes()) >= 4, 60, up.log)
     up.process.kill()
     eventually(lambda: up.processes() == {}, 10)
+
+
+def test_a_setting_that_cannot_be_used_is_one_line(start_up: StartUp, tiny_model: str, tmp_path: Path) -> None:
+    for name, value in (("CLEARWAY_GATE_MAX_ERASED", "2"), ("CLEARWAY_DTYPE", "int8")):
+        up = start_up(tmp_path / name, model=tiny_model, **{name: value})
+        assert up.process.wait(timeout=60) == 1
+        assert name in up.output.read_text()
+        assert "Traceback" not in up.output.read_text()
 
 
 def test_a_model_that_is_not_there_is_told_at_the_terminal(start_up: StartUp, tmp_path: Path) -> None:

@@ -32,7 +32,23 @@ def test_every_call_is_described_and_has_its_errors(shared: TestClient) -> None:
             assert call["summary"], (method, path)
             if not path.startswith("/health"):
                 assert "401" in call["responses"], (method, path)
-    assert shared.get("/docs").status_code == 200
+
+
+def test_the_page_of_the_calls_needs_no_other_server(shared: TestClient) -> None:
+    page = shared.get("/docs", headers={"host": "elsewhere.example"}).text
+    addresses = re.findall(r"""(?:src|href)="([^"]+)"|url: '([^']+)'""", page)
+    paths = [one or other for one, other in addresses]
+    assert len(paths) >= 4
+    for path in paths:
+        assert path.startswith("/"), path
+        assert shared.get(path).status_code == 200, path
+    assert "elsewhere.example" not in page
+    assert not re.search(r"https?://", page)
+
+
+def test_the_root_leads_to_the_page(shared: TestClient) -> None:
+    answer = shared.get("/", headers={"host": "elsewhere.example"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
 
 
 def test_the_examples_are_accepted(shared: TestClient) -> None:

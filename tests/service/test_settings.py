@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from service.settings import Settings
+from workers.runtime_directory import socket_path
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_addresses_default_into_the_data_directory(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     assert settings.database_url.get_secret_value() == f"sqlite:///{tmp_path}/clearway.db"
-    assert settings.redis_url.get_secret_value() == f"unix://{tmp_path}/valkey.sock"
+    assert settings.redis_url.get_secret_value() == f"unix://{socket_path(tmp_path)}"
     assert settings.artifacts_url == f"{tmp_path}/artifacts"
     assert settings.operator_key_path == tmp_path / "operator.key"
 

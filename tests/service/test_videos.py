@@ -156,7 +156,7 @@ def test_json_that_is_refused(shared: TestClient, expected: str, param: str | No
 def test_bodies_that_are_neither(shared: TestClient) -> None:
     for content_type in ("text/plain", "application/x-www-form-urlencoded"):
         refused = shared.post("/v1/videos", content=b"prompt=a", headers={"content-type": content_type})
-        assert code(refused) == "invalid_request"
+        assert code(refused) == "unsupported_media_type"
         assert content_type in refused.json()["error"]["message"]
     assert code(shared.post("/v1/videos")) == "invalid_request"
     for broken in (b"{", b"\xff\xfe", b"[" * 100_000):

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import get_args
 
 from workers.contract import FailureCode
-from workers.process import DETECTOR_UNAVAILABLE_EXIT_CODE, MODEL_UNAVAILABLE_EXIT_CODE, STORE_REFUSES_EXIT_CODE
+from workers.process import (
+    DETECTOR_UNAVAILABLE_EXIT_CODE,
+    MODEL_UNAVAILABLE_EXIT_CODE,
+    SETTINGS_INVALID_EXIT_CODE,
+    STORE_REFUSES_EXIT_CODE,
+)
 from workers.settings import WorkerSettings
 
 README = (Path(__file__).parents[2] / "workers" / "README.md").read_text(encoding="utf-8")
@@ -21,6 +26,7 @@ def test_failure_codes() -> None:
     assert f"{MODEL_UNAVAILABLE_EXIT_CODE} the model cannot be loaded" in README
     assert f"{DETECTOR_UNAVAILABLE_EXIT_CODE} a detector" in README
     assert f"{STORE_REFUSES_EXIT_CODE} the artifact store" in README
+    assert f"{SETTINGS_INVALID_EXIT_CODE} a setting cannot be used" in README
 
 
 def test_files() -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from workers.runtime_directory import socket_path
 from workers.settings import WorkerSettings
 
 
 def test_addresses_follow_the_data_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CLEARWAY_DATA_DIR", str(tmp_path))
     settings = WorkerSettings()
-    assert settings.redis_url.get_secret_value() == f"unix://{tmp_path}/valkey.sock"
+    assert settings.redis_url.get_secret_value() == f"unix://{socket_path(tmp_path)}"
     assert settings.artifacts_url == f"{tmp_path}/artifacts"
     monkeypatch.setenv("CLEARWAY_ARTIFACTS_URL", "/srv/artifacts")
     assert WorkerSettings().artifacts_url == "/srv/artifacts"

@@ -47,6 +47,14 @@ def test_an_eraser_is_measured_by_the_detectors_and_prompts_that_the_operator_na
     assert (detector.rate(frames, "cat"), detector.rate(np.stack([photograph("coffee")] * 2), "coffee")) == (0.25, 1.0)
 
 
+def test_a_prompt_file_may_hold_a_byte_order_mark_and_any_separator_within_a_line(tmp_path: Path) -> None:
+    plain = {"concept": "cat", "cell": "plain", "prompt": "a cat\u2028on a sofa"}
+    first = "\ufeff" + json.dumps(plain, ensure_ascii=False)
+    detector = detector_for("some-model", "cat", Watch.of(settings(tmp_path, first, *LINES[2:])))
+    assert detector is not None
+    assert [probe.prompt for probe in detector.probes("plain", 1, seed=0)] == ["a cat\u2028on a sofa"]
+
+
 def test_without_prompts_nothing_is_filmed_and_the_miniature_keeps_its_classifier(tmp_path: Path) -> None:
     watch = Watch.of(settings(tmp_path))
     assert watch.concepts == ["cat", "coffee"]

@@ -39,12 +39,12 @@ class _Line(BaseModel):
 def read_probes(path: Path, *, watched: Collection[str]) -> Probes:
     """By concept and cell, in the order of the file. Raises `DetectorUnavailable`, which names the lines that are wrong."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DetectorUnavailable(f"CLEARWAY_DETECTOR_PROMPTS cannot be read: {error}") from error
     found: dict[tuple[str, Cell], list[Probe]] = defaultdict(list)
     problems: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

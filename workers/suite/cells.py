@@ -83,7 +83,7 @@ class Journal:
 
 def read(directory: Path) -> tuple[dict[str, object], list[Measured]]:
     """What the suite is, and what it has measured so far; half a line at the end does not count."""
-    first, *lines = (directory / FILE).read_text(encoding="utf-8").splitlines()
+    first, *lines = (directory / FILE).read_text(encoding="utf-8").split("\n")
     return json.loads(first)["suite"], _latest(_parse(line) for line in lines if _whole(line))
 
 

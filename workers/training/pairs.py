@@ -8,6 +8,7 @@ from pathlib import Path
 from erasers.concepts import Concept
 from erasers.errors import ConfigError, PairsError
 from erasers.pairs import ChatPairs, Pairs, templates
+from workers.addresses import is_loopback
 from workers.contract import TrainingTask
 from workers.errors import InvalidPairs, PairsUnavailable
 from workers.settings import WorkerSettings
@@ -33,6 +34,7 @@ def chat_of(settings: WorkerSettings) -> ChatPairs | None:
     if not settings.chat_url:
         return None
     return ChatPairs(
+        trust_env=not is_loopback(settings.chat_url),
         base_url=settings.chat_url,
         model=settings.chat_model,
         api_key=settings.chat_api_key.get_secret_value() if settings.chat_api_key else None,
