@@ -50,6 +50,19 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Presence:
+    """Reads how strongly the concept is present in a prompt's embeddings, as the encoder returns them (`erasers.presence`).
+
+    The score of a token e is w·e + bias, with w the tensor `presence`; the score of a prompt is the largest of its tokens.
+    0 is the mean of prompts without the concept, 1 that of prompts with it.
+    """
+
+    bias: float
+    absent_below: float
+    """A prompt that scores at most this does not contain the concept."""
+
+
+@dataclass(frozen=True)
 class ArtefactConfig:
     """`config.json`, key by key. The reports (mask … evaluation) are JSON of the method's own; the rest is checked."""
 
@@ -64,6 +77,10 @@ class ArtefactConfig:
     """0-based encoder block at which it acts; the last for what acts behind the encoder, or not in it."""
     strength: float
     """γ"""
+    minimum_strength: float | None
+    """The smallest γ that calibration measured to erase the concept, at most `strength`; None where it measured none."""
+    presence: Presence | None
+    """None where the eraser does not change the embeddings, or where the concept cannot be read from them."""
     gate: Gate | None
     parameters: Json
     """What the method needs beside its tensors to serve (an activation's name, say)."""
@@ -101,10 +118,15 @@ class ArtefactConfig:
                 raise ArtefactInvalid(f"{CONFIG_FILE}: {key!r} must be {must}, got {_short(raw[key])}")
         encoder = _record(raw["encoder"], EncoderIdentity, "encoder")
         gate = None if raw["gate"] is None else _record(raw["gate"], Gate, "gate")
+        presence = None if raw["presence"] is None else _record(raw["presence"], Presence, "presence")
+        minimum = None if raw["minimum_strength"] is None else float(raw["minimum_strength"])
         if raw["layer"] >= encoder.layers:
             raise ArtefactInvalid(f"{CONFIG_FILE}: layer {raw['layer']} of an encoder with {encoder.layers} layers")
+        if minimum is not None and minimum > raw["strength"]:
+            raise ArtefactInvalid(f"{CONFIG_FILE}: minimum_strength {minimum:g} is above the strength, {raw['strength']:g}")
         names = {"synonyms": tuple(raw["synonyms"]), "keep": tuple(raw["keep"])}
-        return cls(**(raw | names | {"encoder": encoder, "gate": gate, "strength": float(raw["strength"])}))
+        records = {"encoder": encoder, "gate": gate, "presence": presence}
+        return cls(**(raw | names | records | {"strength": float(raw["strength"]), "minimum_strength": minimum}))
 
 
 class TensorHeader(NamedTuple):
@@ -262,6 +284,8 @@ _FIELDS: dict[str, tuple[Any, Any, str]] = {
     "encoder": _OBJECT,
     "layer": (int, lambda v: v >= 0, "a block index, 0 or more"),
     "strength": (_NUMBER, lambda v: _finite(v) and v >= 0, "a finite number, 0 or more"),
+    "minimum_strength": ((*_NUMBER, type(None)), lambda v: v is None or (_finite(v) and v > 0), "a number above 0, or null"),
+    "presence": ((dict, type(None)), _always, "an object or null"),
     "gate": ((dict, type(None)), _always, "an object or null"),
     "parameters": _OBJECT,
     "recipe": _OBJECT,
@@ -280,6 +304,10 @@ _RECORD_FIELDS: dict[type[Any], dict[str, tuple[Any, Any, str]]] = {
         "class_name": (str, _always, "a string"),
         "layers": (int, lambda v: v >= 1, "a count"),
         "d_model": (int, lambda v: v >= 1, "a width"),
+    },
+    Presence: {
+        "bias": (_NUMBER, _finite, "a finite number"),
+        "absent_below": (_NUMBER, lambda v: _finite(v) and v < 1, "a finite number below 1"),
     },
     Gate: {
         "threshold": (_NUMBER, _finite, "a finite number"),

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from erasers import artefact, methods
+from erasers import artefact, methods, presence
 from erasers.artefact import ArtefactConfig
 from erasers.errors import ArtefactError, ArtefactInvalid, ConfigError, DigestMismatch, StackError
 from erasers.methods.base import AttentionMethod, BlockMethod, Edit, EmbeddingMethod, PromptMethod, Stage
@@ -134,6 +134,8 @@ def _check(config: ArtefactConfig, tensors: Mapping[str, Tensor]) -> None:
         layout = methods.get(config.method).layout(config.parameters)
     except ConfigError as error:
         raise ArtefactInvalid(f"{artefact.CONFIG_FILE}: {error}") from error
+    if config.presence is not None:
+        layout = layout | {presence.TENSOR: ("d_model",)}
     if set(tensors) != set(layout):
         raise ArtefactInvalid(
             f"a {config.method} eraser has tensors {', '.join(sorted(layout))}, not {', '.join(sorted(tensors))}"

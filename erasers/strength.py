@@ -32,6 +32,9 @@ class Point(NamedTuple):
 
 class Calibration(NamedTuple):
     gamma: float
+    minimum: float
+    """The smallest γ on the curve that brought the score down to `gamma_level` within the drift budget; `gamma` itself where
+    that is smaller, or where none did."""
     reached: bool
     """Some γ within the drift budget brought the score down to `gamma_level`."""
     curve: list[Point]
@@ -93,8 +96,10 @@ def choose(curve: list[Point], config: MethodConfig) -> Calibration:
     affordable = [point for point in curve if point.drift <= config.drift_budget]
     reaching = [point.gamma for point in affordable if point.score <= config.gamma_level]
     if config.gamma != "auto":
-        return Calibration(float(config.gamma), float(config.gamma) in reaching, curve)
+        fixed = float(config.gamma)
+        return Calibration(fixed, min([fixed, *reaching]), fixed in reaching, curve)
     if reaching:
-        wanted = reaching[0] * config.gamma_margin
-        return Calibration(round(min(wanted, affordable[-1].gamma), 4), True, curve)
-    return Calibration(min(affordable, key=lambda point: point.score, default=curve[0]).gamma, False, curve)
+        wanted = round(min(reaching[0] * config.gamma_margin, affordable[-1].gamma), 4)
+        return Calibration(wanted, min(wanted, reaching[0]), True, curve)
+    best = min(affordable, key=lambda point: point.score, default=curve[0]).gamma
+    return Calibration(best, best, False, curve)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from erasers import artefact, cache, encoders, methods, strength
 from erasers.activity import chunks
-from erasers.artefact import ArtefactConfig, EncoderIdentity, Gate
+from erasers.artefact import ArtefactConfig, EncoderIdentity, Gate, Presence
 from erasers.checkpoint import Checkpoint
 from erasers.encoding import PromptEncoder, evaluating, max_by_prompt
 from erasers.eraser import Eraser
@@ -24,6 +24,7 @@ from erasers.gate import fit_gate
 from erasers.methods.base import Fitted, Progress, TrainingSet
 from erasers.methods.config import MethodConfig, config_of
 from erasers.pairs import Pairs, Split
+from erasers.presence import TENSOR, fit_presence
 from erasers.probe import LinearProbe, fit_probe
 
 DRAFT = "0" * 64
@@ -94,9 +95,14 @@ def train(
         calibration = _calibrate(draft, data, parts, keep_prompts, probe, settings)
         gamma = draft.strength if calibration is None else calibration.gamma
         tensors, compaction = chosen.compact(fitted, data, gamma, settings)
+        presence = None if draft.stage == "negative_prompt" else _presence(encoder, parts, keep_prompts)
+        if presence is not None:
+            tensors = tensors | {TENSOR: presence[0]}
         settled = replace(
             draft.config,
             strength=gamma,
+            minimum_strength=None if calibration is None else calibration.minimum or None,
+            presence=None if presence is None else presence[1],
             calibration={} if calibration is None else calibration.report() | _relative_strength(draft, data, gamma),
             compact=compaction,
         )
@@ -132,6 +138,8 @@ def _config(
         encoder=identity,
         layer=fitted.layer,
         strength=1.0,
+        minimum_strength=None,
+        presence=None,
         gate=None,
         parameters=fitted.parameters,
         recipe=asdict(settings),
@@ -167,6 +175,15 @@ def _calibrate(
         on_progress=lambda done, total: data.progress("calibrate", done, total, {}),
     )
     return strength.choose(curve, settings)
+
+
+def _presence(encoder: PromptEncoder, parts: Split, keep_prompts: Sequence[str]) -> tuple[Tensor, Presence] | None:
+    return fit_presence(
+        positive=encoder.final_states(parts.train.positive),
+        negative=encoder.final_states(parts.train.negative),
+        held_out=encoder.final_states(parts.calibrate.positive),
+        absent=encoder.final_states([*parts.calibrate.negative, *keep_prompts]),
+    )
 
 
 def _gate(eraser: Eraser, data: TrainingSet, parts: Split, settings: MethodConfig) -> Gate:

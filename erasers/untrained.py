@@ -62,6 +62,8 @@ def from_names(
             encoder=identity or encoders.identity(text_encoder, tokenizer),
             layer=fitted.layer,
             strength=float(settings.gamma),
+            minimum_strength=None,
+            presence=None,
             gate=None,
             parameters=fitted.parameters,
             recipe=asdict(settings),

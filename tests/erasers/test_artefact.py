@@ -81,6 +81,10 @@ def test_any_tampered_byte_is_refused(saved: Path, eraser: Eraser, position: flo
         (lambda c: c.update(layer=4), "layer 4 of an encoder with 4 layers"),
         (lambda c: c.update(concept=" "), "'concept' must be a name"),
         (lambda c: c.update(synonyms=[1]), "'synonyms' must be a list of strings"),
+        (lambda c: c.update(minimum_strength=0), "'minimum_strength' must be a number above 0, or null"),
+        (lambda c: c.update(minimum_strength=c["strength"] + 1), "is above the strength"),
+        (lambda c: c.update(presence={"bias": 0.0, "absent_below": 1e9}), "'presence.absent_below' must be a finite"),
+        (lambda c: c.update(presence={"absent_below": 0.5}), "'presence' lacks 'bias'"),
         (lambda c: c.update(gate={"threshold": 1.0}), "'gate' lacks 'false_positive_rate'"),
         (lambda c: c.update(gate={"threshold": 1.0, "false_positive_rate": 1.5}), "between 0 and 1"),
         (lambda c: c["encoder"].update(fingerprint="abc"), "'encoder.fingerprint' must be 64 hexadecimal digits"),
@@ -98,6 +102,7 @@ def test_a_config_that_is_not_one_is_refused(saved: Path, change: Change, messag
     ("change", "message"),
     [
         (lambda c: c.update(method="magic"), "no method 'magic'"),
+        (lambda c: c.update(presence={"bias": 0.0, "absent_below": 0.5}), "has tensors W_dec, W_enc, .*, presence, "),
         (lambda c: c.update(parameters={"activation": "gelu"}), "'relu' or 'jumprelu'"),
         (lambda c: c["encoder"].update(d_model=64), "'W_enc' must be \\(d_model, d_sae\\)"),
     ],

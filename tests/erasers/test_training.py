@@ -63,7 +63,7 @@ def test_the_artefact_tells_the_whole_story(umt5: Text, tmp_path: Path) -> None:
     assert config.search["layer"] == config.layer == eraser.layer
     assert len(config.search["scan_l_con"]) == len(config.search["probe_error"]) == config.encoder.layers
     assert [point["gamma"] for point in config.calibration["curve"]] == grid(erasers.ClearConfig(**TINY_CLEAR))
-    assert config.strength == config.calibration["gamma"] > 0
+    assert config.strength == config.calibration["gamma"] >= config.minimum_strength > 0
     assert config.compact["change_max"] >= config.compact["change_p999"] >= 0
     assert config.compact["kept"] == eraser.tensors["b_enc"].shape[0] < config.compact["d_sae"]
     assert digest(eraser.save(tmp_path)) == eraser.digest
@@ -149,20 +149,21 @@ CURVE = [Point(0.5, 0.6, 0.7, 0.01), Point(1.0, 0.1, 0.2, 0.02), Point(1.5, -0.1
 
 
 @pytest.mark.parametrize(
-    ("options", "gamma", "reached"),
+    ("options", "gamma", "minimum", "reached"),
     [
-        ({"drift_budget": 0.1}, 1.875, True),  # 1.5 reaches the negatives' level, times the margin
-        ({"drift_budget": 0.1, "gamma_margin": 1.0}, 1.5, True),
-        ({"drift_budget": 0.1, "gamma_margin": 3.0}, 2.0, True),  # the margin stops at the budget
-        ({"drift_budget": 0.1, "gamma_level": 0.2, "gamma_margin": 1.0}, 1.0, True),
-        ({"drift_budget": 0.03}, 1.0, False),  # the lowest within the budget
-        ({"drift_budget": 0.001}, 0.5, False),  # nothing is: the gentlest
-        ({"gamma": 10.0}, 10.0, False),
+        ({"drift_budget": 0.1}, 1.875, 1.5, True),  # 1.5 reaches the negatives' level, times the margin
+        ({"drift_budget": 0.1, "gamma_margin": 1.0}, 1.5, 1.5, True),
+        ({"drift_budget": 0.1, "gamma_margin": 3.0}, 2.0, 1.5, True),  # the margin stops at the budget
+        ({"drift_budget": 0.1, "gamma_level": 0.2, "gamma_margin": 1.0}, 1.0, 1.0, True),
+        ({"drift_budget": 0.03}, 1.0, 1.0, False),  # the lowest within the budget
+        ({"drift_budget": 0.001}, 0.5, 0.5, False),  # nothing is: the gentlest
+        ({"gamma": 10.0}, 10.0, 1.5, False),  # the operator's choice; less would do
+        ({"gamma": 1.0}, 1.0, 1.0, False),  # less than that is not the operator's choice
     ],
 )
-def test_the_strength_is_chosen_from_the_curve(options: dict[str, Any], gamma: float, reached: bool) -> None:
+def test_the_strength_is_chosen_from_the_curve(options: dict[str, Any], gamma: float, minimum: float, reached: bool) -> None:
     chosen = choose(CURVE, MethodConfig(**options))
-    assert (chosen.gamma, chosen.reached) == (gamma, reached)
+    assert (chosen.gamma, chosen.minimum, chosen.reached) == (gamma, minimum, reached)
 
 
 def test_a_fixed_strength_is_on_the_grid() -> None:

@@ -25,7 +25,8 @@ def ship(directory: Path, concept: str, *, strength: float = 2.0) -> Path:
         format_version=artefact.FORMAT_VERSION, method="clear", concept=concept, synonyms=(), keep=(), description="",
         layer=4, strength=strength,
         encoder=EncoderIdentity(FINGERPRINT, weights_sha256="a" * 64, class_name="UMT5EncoderModel", layers=8, d_model=192),
-        gate=None, parameters={}, recipe={"steps": 5}, data={}, seed=0, evaluation={"origin_rate": 0.9},
+        minimum_strength=min(strength, 1.5), presence=None, gate=None, parameters={},
+        recipe={"steps": 5}, data={}, seed=0, evaluation={"origin_rate": 0.9},
     )  # fmt: skip
     header = json.dumps({"v": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     (directory / "config.json").write_bytes(config.to_bytes())
