@@ -125,6 +125,7 @@ def _build(
         take_in_all(database, store, shipped, model=model)
     queue = RqQueue(
         redis,
+        settings.queue_keys(),
         generate_timeout_seconds=settings.generate_timeout_seconds,
         train_timeout_seconds=settings.train_timeout_seconds,
     )

@@ -17,6 +17,8 @@ if at_once := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Before torch is imported, and for what tests start. Threads of OpenMP that have no core keep those busy that wait for them.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(at_once))))
 
+os.environ.setdefault("CLEARWAY_QUEUE_KEY", secrets.token_hex(32))  # of every gateway and worker that a test starts
+
 _MARKERS = {"gpu": pytest.mark.gpu, "integration": pytest.mark.slow, "chaos": pytest.mark.slow}
 
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from workers.log_lines import LogFormat, LogLevel
+from workers.queue_messages import KeyMissing, QueueKeys
 from workers.runtime_directory import socket_path
 from workers.store.artifacts import S3Access
 
@@ -28,6 +29,13 @@ class CommonSettings(BaseSettings):
     data_dir: Path = Field(default=Path("clearway-data"), description="Everything embedded lives here.")
     redis_url: SecretStr = Field(
         default=SecretStr(""), description="Redis or Valkey; default the embedded one's socket, in a private directory in /tmp."
+    )
+    queue_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Signs what goes through Redis; one secret for gateway and workers. Default: that in <data-dir>/queue.key.",
+    )
+    queue_key_other: SecretStr = Field(
+        default=SecretStr(""), description="A second key that is accepted and never signs, while the key is replaced."
     )
     artifacts_url: str = Field(
         default="", description="Artifact store: a directory or s3://bucket/prefix; default the directory <data-dir>/artifacts."
@@ -47,7 +55,7 @@ class CommonSettings(BaseSettings):
     @classmethod
     def _fill_addresses(cls, values: dict[str, object]) -> dict[str, object]:
         data_dir = Path(str(values.get("data_dir") or "clearway-data")).absolute()
-        defaults = cls._addresses_in(data_dir)
+        defaults = {"queue_key": _key_in(queue_key_path(data_dir)), **cls._addresses_in(data_dir)}
         return {**values, "data_dir": data_dir, **{name: values.get(name) or value for name, value in defaults.items()}}
 
     @classmethod
@@ -60,6 +68,8 @@ class CommonSettings(BaseSettings):
         if not self.redis_url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("CLEARWAY_REDIS_URL must start with redis://, rediss:// or unix://")
         _ = self.s3_access
+        if self.queue_key.get_secret_value():
+            self.queue_keys()  # raises where a key is too short
         return self
 
     @classmethod
@@ -84,6 +94,13 @@ class CommonSettings(BaseSettings):
         shown = "" if secret else f", got {str(problem['input'])[:_SHOWN_CHARACTERS]!r}"
         return f"CLEARWAY_{name.upper()}: {message}{shown}"
 
+    def queue_keys(self) -> QueueKeys:
+        """Raises `SettingsInvalid` where no key is set: without one neither a gateway nor a worker may start."""
+        try:
+            return QueueKeys(self.queue_key.get_secret_value(), self.queue_key_other.get_secret_value())
+        except KeyMissing as missing:
+            raise SettingsInvalid(str(missing)) from None
+
     @property
     def s3_access(self) -> S3Access:
         return S3Access(
@@ -92,3 +109,15 @@ class CommonSettings(BaseSettings):
             access_key_id=self.s3_access_key_id.get_secret_value(),
             secret_access_key=self.s3_secret_access_key.get_secret_value(),
         )
+
+
+def queue_key_path(data_dir: Path) -> Path:
+    """Where `clearway up` keeps the key that it generates."""
+    return data_dir / "queue.key"
+
+
+def _key_in(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""

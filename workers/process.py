@@ -40,6 +40,7 @@ def main(kind: WorkerKind) -> int:
     """Run a worker with the settings of the environment. Returns the exit code."""
     try:
         settings = WorkerSettings.from_environment()
+        settings.queue_keys()
     except SettingsInvalid as invalid:
         sys.stderr.write(f"{invalid}\n")
         return SETTINGS_INVALID_EXIT_CODE
@@ -91,7 +92,7 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
     )
     install(resident)
     logger.info("%s holds %s on %s", resident.name, pipeline.card().id, pipeline.device)
-    return ResidentWorker(_QUEUES[kind], connection=queue_redis, resident=resident).run()
+    return ResidentWorker(_QUEUES[kind], connection=queue_redis, resident=resident, keys=settings.queue_keys()).run()
 
 
 def _log_to_stderr(settings: WorkerSettings) -> None:

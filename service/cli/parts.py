@@ -17,7 +17,7 @@ def gateway(
     """Run one gateway."""
     from service.settings import Settings
 
-    Settings.from_environment()  # a setting that cannot be used is one line here, and a traceback there
+    Settings.from_environment().queue_keys()  # a setting that cannot be used is one line here, and a traceback there
     _become(commands.gateway(host=host, port=port))
 
 

@@ -1,6 +1,6 @@
 """The data directory of an embedded Clearway: where things lie in it, and who holds it.
 
-    <data-dir>/  up.lock  operator.key  clearway.db  artifacts/  valkey/  logs/<process>.log
+    <data-dir>/  up.lock  operator.key  queue.key  clearway.db  artifacts/  valkey/  logs/<process>.log
 
 The queue server's socket is elsewhere: `workers.runtime_directory`. Database, operator key and artifacts belong to the
 gateway and the workers; here are the names that the supervisor uses.
@@ -9,6 +9,8 @@ gateway and the workers; here are the names that the supervisor uses.
 from __future__ import annotations
 
 import fcntl
+import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from service.embedded.errors import DataDirLocked, DataDirUnusable, RuntimeDirectoryRefused
+from workers.common_settings import queue_key_path
 from workers.runtime_directory import UnsafeRuntimeDirectory, make_runtime_directory, socket_path
 
 
@@ -50,6 +53,17 @@ class DataDir:
     @property
     def operator_key(self) -> Path:
         return self.path / "operator.key"
+
+    def ensure_queue_key(self) -> None:
+        """Generates the key that signs messages in Redis, unless there is one. Gateway and workers read it from the directory."""
+        path = queue_key_path(self.path)
+        if path.exists():
+            return
+        partial = path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32) + "\n")
+        partial.replace(path)
 
     def log(self, process: str) -> Path:
         return self.logs / f"{process}.log"

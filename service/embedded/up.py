@@ -67,6 +67,7 @@ def run(options: UpOptions, say: Callable[[str], None]) -> None:
         stops.caught(),
         Supervisor(hurry=lambda: stops.count > 1) as supervisor,
     ):
+        data_dir.ensure_queue_key()
         port = _free_port(HOST, options.port)
         url = f"http://{HOST}:{port}"
         publish(url)

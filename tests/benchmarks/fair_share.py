@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import secrets
 import sys
 import tempfile
 import threading
@@ -118,6 +120,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=Settings.model_fields["generate_window"].default)
     options = parser.parse_args()
     logging.disable(logging.INFO)
+    os.environ.setdefault("CLEARWAY_QUEUE_KEY", secrets.token_hex(32))
     say(str(vars(options)))
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -9,6 +9,8 @@ erasers registered, beside the same gateway with one of each. Every 202 is looke
 from __future__ import annotations
 
 import argparse
+import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -94,6 +96,7 @@ def say(text: str) -> None:
 
 def main() -> None:
     chosen = options()
+    os.environ.setdefault("CLEARWAY_QUEUE_KEY", secrets.token_hex(32))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # and every process with it
     with tempfile.TemporaryDirectory() as directory:
         load = measured(chosen, Path(directory))

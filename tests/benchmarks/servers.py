@@ -124,6 +124,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "CLEARWAY_DATA_DIR": str(settings.data_dir),
         "CLEARWAY_DATABASE_URL": settings.database_url.get_secret_value(),
         "CLEARWAY_REDIS_URL": settings.redis_url.get_secret_value(),
+        "CLEARWAY_QUEUE_KEY": settings.queue_key.get_secret_value(),
         "CLEARWAY_MAX_QUEUED": str(settings.max_queued),
     }
 

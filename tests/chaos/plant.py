@@ -63,6 +63,7 @@ class Plant(Manager):
             "CLEARWAY_REDIS_URL": f"unix://{self._socket}",
             "CLEARWAY_ARTIFACTS_URL": str(self.store_directory),
             "CLEARWAY_MODEL": str(model),
+            "CLEARWAY_QUEUE_KEY": "c" * 64,
         }
         super().__init__(directory / "logs", {**inherited, **addresses, **PACE})
 

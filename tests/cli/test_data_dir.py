@@ -4,6 +4,8 @@ import os
 import re
 import socket
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from service.embedded.data_dir import DataDir
 from service.embedded.errors import DataDirLocked, DataDirUnusable, RuntimeDirectoryRefused
 from service.settings import Settings
 from service.store.database import Database
+from workers.common_settings import CommonSettings, SettingsInvalid
 from workers.runtime_directory import make_runtime_directory, runtime_directory, socket_path
 
 ODD_NAME = "my data #1 ?x=2 %41 é"
@@ -99,3 +102,25 @@ def test_a_directory_that_cannot_be_used_is_refused_with_the_cure(tmp_path: Path
     path = tmp_path / "file" if unusable == "file" else Path("/proc/clearway")
     with pytest.raises(DataDirUnusable, match="Choose another --data-dir"):
         made(path)
+
+
+def test_the_queue_key_is_generated_once_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLEARWAY_QUEUE_KEY", raising=False)
+    data_dir = made(tmp_path)
+    with pytest.raises(SettingsInvalid, match="CLEARWAY_QUEUE_KEY is not set"):
+        CommonSettings(data_dir=tmp_path).queue_keys()
+    data_dir.ensure_queue_key()
+    keys = CommonSettings(data_dir=tmp_path).queue_keys()
+    data_dir.ensure_queue_key()
+    assert CommonSettings(data_dir=tmp_path).queue_keys() == keys
+    assert stat.S_IMODE((tmp_path / "queue.key").stat().st_mode) == 0o600
+
+
+def test_a_gateway_without_a_queue_key_does_not_start(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CLEARWAY_")}
+    command = [sys.executable, "-m", "service", "gateway", "--port", "1"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment | {"CLEARWAY_DATA_DIR": str(tmp_path)}
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: CLEARWAY_QUEUE_KEY is not set")

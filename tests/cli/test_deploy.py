@@ -47,6 +47,7 @@ def compose(directory: Path, env: str, *arguments: str) -> subprocess.CompletedP
 
 def resolved(directory: Path, profile: str, extra: str = "") -> dict[str, Any]:
     env = EXAMPLE.replace("CLEARWAY_DATABASE_PASSWORD=", "CLEARWAY_DATABASE_PASSWORD=secret9")
+    env = env.replace("CLEARWAY_QUEUE_KEY=\n", f"CLEARWAY_QUEUE_KEY={'0' * 64}\n")
     env = env.replace("COMPOSE_PROFILES=cpu", f"COMPOSE_PROFILES={profile}")
     done = compose(directory, f"{env}\n{extra}", "config", "--format", "json")
     assert done.returncode == 0, done.stderr
@@ -63,10 +64,12 @@ def test_compose_reads_it_and_a_profile_brings_its_workers(profile: str, tmp_pat
         assert services[name]["build"].get("args", {}).get("TORCH_INDEX", "").endswith("/cpu") == (profile == "cpu")
 
 
-def test_compose_wants_the_password_and_tells_where(tmp_path: Path) -> None:
+def test_compose_requires_the_password_and_the_queue_key(tmp_path: Path) -> None:
     done = compose(tmp_path, EXAMPLE, "config")
     assert done.returncode != 0
     assert "see deploy/env.example" in done.stderr
+    done = compose(tmp_path, EXAMPLE.replace("PASSWORD=", "PASSWORD=secret9"), "config")
+    assert "CLEARWAY_QUEUE_KEY" in done.stderr
 
 
 @pytest.mark.parametrize("profile", PROFILES)

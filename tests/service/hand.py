@@ -12,13 +12,13 @@ from fastapi.testclient import TestClient
 from redis import Redis
 from rq.job import Job
 from rq.queue import Queue
-from rq.serializers import JSONSerializer
 
 from service.gateway import Gateway
 from service.store import erasers
 from service.store.database import Database
 from service.store.models import EraserVersion
 from tests.service.calls import wait_until
+from workers.common_settings import CommonSettings
 from workers.contract import (
     GENERATE_QUEUE,
     SETTLED_STREAM,
@@ -43,6 +43,7 @@ from workers.contract import (
     video_key,
     worker_key,
 )
+from workers.queue_messages import QueuedTask
 from workers.store.artifacts import ArtifactStore
 
 FINGERPRINT = "f" * 64
@@ -127,6 +128,7 @@ class Hand:
     def __init__(self, redis: Redis, store: ArtifactStore) -> None:
         self.redis = redis
         self.store = store
+        self._keys = CommonSettings().queue_keys()
 
     def be_seen(self, *, kind: WorkerKind = "generate", model: str = "toy", state: str = "idle") -> None:
         self.redis.set(worker_key(self.name), json.dumps({"kind": kind, "model": model, "state": state, "pid": 1}), ex=15)
@@ -134,7 +136,7 @@ class Hand:
     def look(self, kind: WorkerKind = "generate") -> dict[str, Any] | None:
         """The payload of the next attempt in line, left there."""
         name = cast(bytes | None, self.redis.lindex(self._queue(kind).key, 0))
-        return None if name is None else cast(dict[str, Any], self._job(name).args[0])
+        return None if name is None else dict(self._keys.open(QueuedTask, self._job(name).data).task)
 
     def take(self, kind: WorkerKind = "generate", *, hold: bool = True) -> dict[str, Any] | None:
         """Take the next attempt from the line, as RQ would, or None. Held from before it leaves the line, so that a machine
@@ -156,10 +158,10 @@ class Hand:
 
     def _queue(self, kind: WorkerKind) -> Queue:
         name = GENERATE_QUEUE if kind == "generate" else TRAIN_QUEUE
-        return Queue(name, connection=self.redis, serializer=JSONSerializer)
+        return Queue(name, connection=self.redis, serializer="json")
 
     def _job(self, name: bytes) -> Job:
-        return Job.fetch(name.decode(), connection=self.redis, serializer=JSONSerializer)
+        return Job.fetch(name.decode(), connection=self.redis, serializer="json")
 
     def _lease(self, attempt: int) -> str:
         return json.dumps({"attempt": attempt, "worker": self.name})

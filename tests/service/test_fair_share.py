@@ -168,7 +168,7 @@ def opened(settings: Settings) -> Iterator[tuple[Database, Window]]:
         closing(Database(settings.database_url.get_secret_value())) as database,
         closing(Redis.from_url(settings.redis_url.get_secret_value())) as redis,
     ):
-        queue = RqQueue(redis, generate_timeout_seconds=60, train_timeout_seconds=60)
+        queue = RqQueue(redis, settings.queue_keys(), generate_timeout_seconds=60, train_timeout_seconds=60)
         yield database, Window(database, queue, sizes={"generate": WINDOW, "train": 1})
 
 

@@ -14,16 +14,16 @@ from typing import Any
 
 from redis import Redis
 from rq import Queue
-from rq.command import send_stop_job_command
+from rq.job import Job
 
+from service.lifecycle.rq_queue import RqQueue
 from tests.workers.parts import eventually
+from workers.common_settings import CommonSettings
 from workers.contract import (
-    GENERATE_FUNCTION,
     GENERATE_QUEUE,
-    TRAIN_FUNCTION,
-    TRAIN_QUEUE,
     GenerationTask,
     TrainingTask,
+    WorkerKind,
     events_key,
     lease_key,
     rq_job_id,
@@ -33,7 +33,6 @@ from workers.store.artifacts import DirectoryStore
 
 ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 2.5
-QUEUES = {"generate": (GENERATE_QUEUE, GENERATE_FUNCTION), "train": (TRAIN_QUEUE, TRAIN_FUNCTION)}
 MODULES = {"generate": "workers.gpu_worker", "train": "workers.trainer"}
 
 
@@ -77,20 +76,31 @@ class Site:
         values: Any = [self.redis.get(key) for key in keys]
         return [json.loads(value) for value in values if value is not None]
 
+    def workers_of_rq(self) -> list[str]:
+        """Names, as RQ's channels of commands have them."""
+        names: Any = self.redis.smembers("rq:workers")
+        return [name.decode().removeprefix("rq:worker:") for name in names]
+
     def until_ready(self, count: int = 1) -> None:
         self.until(lambda: [worker["state"] for worker in self.workers()] == ["idle"] * count, within_seconds=120)
 
-    def submit(self, task: GenerationTask | TrainingTask) -> None:
-        kind = "generate" if isinstance(task, GenerationTask) else "train"
-        self.enqueue(task.model_dump(mode="json"), rq_job=rq_job_id(task.id, task.attempt), kind=kind)
+    @property
+    def queue(self) -> RqQueue:
+        """The gateway's."""
+        keys = CommonSettings().queue_keys()
+        return RqQueue(self.redis, keys, generate_timeout_seconds=120, train_timeout_seconds=120)
 
-    def enqueue(self, payload: dict[str, Any], *, rq_job: str, kind: str = "generate") -> None:
-        name, function = QUEUES[kind]
-        queue = Queue(name, connection=self.redis, serializer="json")
-        queue.enqueue(function, payload, job_id=rq_job, unique=True, job_timeout=120, result_ttl=60, failure_ttl=60)
+    def submit(self, task: GenerationTask | TrainingTask) -> None:
+        kind: WorkerKind = "generate" if isinstance(task, GenerationTask) else "train"
+        self.queue.submit(kind, rq_job_id(task.id, task.attempt), task.model_dump(mode="json"))
+
+    def enqueue_unsigned(self, function: str, *arguments: object, rq_job: str, **options: Any) -> Job:
+        """As anyone can who reaches Redis and knows RQ."""
+        queue = Queue(GENERATE_QUEUE, connection=self.redis, serializer="json")
+        return queue.enqueue(function, *arguments, job_id=rq_job, job_timeout=120, **options)
 
     def stop_job(self, task: GenerationTask | TrainingTask) -> None:
-        send_stop_job_command(self.redis, rq_job_id(task.id, task.attempt), serializer="json")
+        self.queue.stop(rq_job_id(task.id, task.attempt), worker=None)
 
     def steps(self, job_id: str) -> list[int]:
         entries: Any = self.redis.xrange(events_key(job_id))
