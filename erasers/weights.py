@@ -48,7 +48,7 @@ def sha256(text_encoder: nn.Module, architecture: list[Any]) -> str:
     for name, weight in weights:
         distinct.setdefault(_storage(weight), (name, weight))
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:  # hashlib lets go of the interpreter
-        contents = dict(zip(distinct, pool.map(lambda one: _content(*one, files), distinct.values()), strict=True))
+        contents = dict(zip(distinct, pool.map(lambda one: _content(one[0], one[1], files), distinct.values()), strict=True))
     for name, weight in weights:
         total.update(json.dumps([name, list(weight.shape)]).encode() + contents[_storage(weight)])
     return total.hexdigest()
