@@ -119,7 +119,7 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "invalid_size": Meaning(422, "Width or height that the model cannot make."),
     "invalid_seconds": Meaning(422, "A duration that is not whole seconds, or longer than the model makes."),
     "invalid_frames": Meaning(422, "A number of frames that the model cannot make."),
-    "invalid_steps": Meaning(422, "More denoising steps than the model allows, or fewer than one."),
+    "invalid_steps": Meaning(422, "Fewer than one denoising step, more than the model allows, or one of its `refused_steps`."),
     "invalid_guidance": Meaning(422, "A guidance scale at which one of the request's erasers does nothing."),
     "invalid_metadata": Meaning(422, "`metadata` is at most 16 pairs of short strings."),
     "invalid_webhook_url": Meaning(422, "Not a URL that a webhook may go to: https, public, without a name and a password."),

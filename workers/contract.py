@@ -291,7 +291,10 @@ class ModelCard(Record):
     frames_multiple: int = Field(description="num_frames = k * frames_multiple + frames_offset")
     frames_offset: int
     max_frames: int
-    max_steps: int = 200
+    max_steps: int
+    refused_steps: tuple[int, ...] = Field(
+        default=(), description="counts up to max_steps with which the scheduler does not end on a clean video"
+    )
     max_prompt_tokens: int
     default_width: int
     default_height: int
@@ -299,6 +302,18 @@ class ModelCard(Record):
     default_num_inference_steps: int
     default_guidance_scale: float
     default_frames_per_second: int
+
+    def accepts_steps(self, count: int) -> bool:
+        return 1 <= count <= self.max_steps and count not in self.refused_steps
+
+    def steps_refusal(self, count: int) -> str:
+        """Why `num_inference_steps` must not be `count`, with the nearest counts that are accepted."""
+        if not 1 <= count <= self.max_steps:
+            return f"num_inference_steps {count}: {self.id} takes 1 to {self.max_steps}"
+        accepted = [other for other in range(1, self.max_steps + 1) if self.accepts_steps(other)]
+        nearest = [max((n for n in accepted if n < count), default=None), min((n for n in accepted if n > count), default=None)]
+        near = " or ".join(str(n) for n in nearest if n is not None)
+        return f"num_inference_steps {count}: the scheduler of {self.id} does not end on a clean video with it; take {near}"
 
 
 # --- Names ----------------------------------------------------------------------------------------------------------

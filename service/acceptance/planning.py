@@ -72,9 +72,8 @@ def _frames(count: int, card: ModelCard) -> int:
 
 
 def _steps(count: int, card: ModelCard) -> int:
-    if not 1 <= count <= card.max_steps:
-        message = f"num_inference_steps {count}: {card.id} takes 1 to {card.max_steps}"
-        raise RequestError("invalid_steps", message, param="num_inference_steps")
+    if not card.accepts_steps(count):
+        raise RequestError("invalid_steps", card.steps_refusal(count), param="num_inference_steps")
     return count
 
 
@@ -83,9 +82,10 @@ def _default(name: LimitName, card: ModelCard, binding: Binding) -> int:
     default, limit = getattr(card, f"default_{name}"), binding.rules.limits.get(name)
     if limit is None or default <= limit:
         return int(default)
+    if name == "num_inference_steps":
+        return next((steps for steps in range(limit, 0, -1) if card.accepts_steps(steps)), int(default))
     step, offset, least = {
         "num_frames": (card.frames_multiple, card.frames_offset, max(1, card.frames_offset)),
-        "num_inference_steps": (1, 0, 1),
     }.get(name, (card.size_multiple, 0, card.min_size))
     largest = limit - (limit - offset) % step
     return largest if largest >= least else int(default)

@@ -25,6 +25,9 @@ class Model(ResponseBody):
     frames_offset: int
     max_frames: int
     max_steps: int
+    refused_steps: list[int] = Field(
+        description="numbers of steps up to max_steps that are refused: the scheduler would not end on a clean video"
+    )
     max_prompt_tokens: int
     default_width: int
     default_height: int

@@ -63,6 +63,7 @@ CARD = ModelCard(
     frames_offset=1,
     max_frames=33,
     max_steps=50,
+    refused_steps=(7, 13, 14),
     max_prompt_tokens=128,
     default_width=64,
     default_height=64,

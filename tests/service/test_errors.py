@@ -205,6 +205,7 @@ REFUSED: list[tuple[ErrorCode, str | None, Send]] = [
     ("invalid_frames", "num_frames", post(num_frames=-3)),
     ("invalid_steps", "num_inference_steps", post(num_inference_steps=0)),
     ("invalid_steps", "num_inference_steps", post(num_inference_steps=51)),
+    ("invalid_steps", "num_inference_steps", post(num_inference_steps=7)),
     ("invalid_metadata", "metadata", post(metadata={str(n): "" for n in range(17)})),
     ("invalid_metadata", "metadata", post(metadata={"a": "x" * 513})),
     ("invalid_webhook_url", "webhook_url", post(webhook_url="http://example.com/hook")),

@@ -210,7 +210,7 @@ def test_models_and_limits(client: TestClient) -> None:
     put(client, limits=limits)
     planned = plan(client)
     assert (planned["width"], planned["height"]) == (48, 32)
-    assert (plan(client, num_frames=9)["num_frames"], planned["num_inference_steps"]) == (9, 7)
+    assert (plan(client, num_frames=9)["num_frames"], planned["num_inference_steps"]) == (9, 6)  # not 7: the card refuses it
     for field, beyond in (("width", 64), ("height", 48), ("num_frames", 13), ("num_inference_steps", 8)):
         assert refused(client, **{field: beyond})[:2] == ("policy_forbids", field)
     put(client, limits={"num_frames": 7})

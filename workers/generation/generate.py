@@ -72,8 +72,8 @@ def check_shape(task: GenerationTask, card: ModelCard) -> Shape:
     if not 1 <= frames <= card.max_frames or (frames - offset) % card.frames_multiple:
         rule = f"a multiple of {card.frames_multiple}" + (f" plus {offset}" if offset else "")
         raise InvalidRequest(f"num_frames must be {rule}, at most {card.max_frames}, got {frames}")
-    if not 1 <= task.num_inference_steps <= card.max_steps:
-        raise InvalidRequest(f"num_inference_steps must be from 1 to {card.max_steps}, got {task.num_inference_steps}")
+    if not card.accepts_steps(task.num_inference_steps):
+        raise InvalidRequest(card.steps_refusal(task.num_inference_steps))
     if task.frames_per_second < 1:
         raise InvalidRequest(f"frames_per_second must be at least 1, got {task.frames_per_second}")
     return Shape(

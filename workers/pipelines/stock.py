@@ -21,6 +21,9 @@ from workers.errors import PromptTooLong, UnusableOutput
 from workers.pipelines.base import Conditioning, Frames, OnStep, Shape, Stack
 from workers.pipelines.encoder import Encoder
 from workers.pipelines.profiles import Profile
+from workers.pipelines.schedule import refused_steps
+
+MAX_STEPS = 200
 
 
 class StockPipeline(ABC):
@@ -31,6 +34,7 @@ class StockPipeline(ABC):
         self.model_id = model_id
         self.profile = profile
         self._encoder = encoder
+        self._refused_steps = refused_steps(pipe.scheduler, MAX_STEPS)
         pipe.set_progress_bar_config(disable=True)
 
     @property
@@ -122,14 +126,21 @@ class StockPipeline(ABC):
             frames_multiple=frames_multiple,
             frames_offset=frames_offset,
             max_frames=profile.max_frames,
+            max_steps=MAX_STEPS,
+            refused_steps=self._refused_steps,
             max_prompt_tokens=self._max_tokens(),
             default_width=profile.width // multiple * multiple,
             default_height=profile.height // multiple * multiple,
             default_num_frames=profile.num_frames,
-            default_num_inference_steps=profile.num_inference_steps,
+            default_num_inference_steps=self._default_steps(),
             default_guidance_scale=profile.guidance_scale,
             default_frames_per_second=profile.frames_per_second,
         )
+
+    def _default_steps(self) -> int:
+        """The profile's, or the nearest with which the scheduler ends on a clean video."""
+        usable = set(range(1, MAX_STEPS + 1)) - set(self._refused_steps)
+        return min(usable, key=lambda steps: (abs(steps - self.profile.num_inference_steps), steps))
 
     def _check_length(self, what: str, text: str) -> None:
         tokens = len(self.tokenizer(self._clean(text), verbose=False).input_ids)
