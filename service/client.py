@@ -206,6 +206,9 @@ class Client:
     def create_key(self, request: Mapping[str, Any]) -> JsonObject:
         return self._json("POST", "/keys", json=dict(request))
 
+    def update_key(self, key_id: str, change: Mapping[str, Any]) -> JsonObject:
+        return self._json("PATCH", f"/keys/{key_id}", json=dict(change))
+
     def rotate_key(self, key_id: str, *, grace_seconds: int) -> JsonObject:
         return self._json("POST", f"/keys/{key_id}/rotate", json={"grace_seconds": grace_seconds})
 

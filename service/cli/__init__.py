@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from service.cli import (
@@ -26,11 +28,27 @@ from service.cli.failures import expected_failures
 
 app = typer.Typer(
     name="clearway",
-    help="Serves text-to-video models and takes concepts out of what they generate, request by request.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        from importlib.metadata import version
+
+        typer.echo(f"clearway {version('clearway')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Serve text-to-video models and erase concepts from what they generate, per request."""
+
+
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("generate")(generate.generate)

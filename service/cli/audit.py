@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from itertools import islice
+from typing import Annotated, Any
 
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from service.cli.output import Column, JsonOption, print_json, print_table
 
 app = typer.Typer(help="Read and check the audit log. Needs an operator's key.", no_args_is_help=True)
 
@@ -19,17 +21,39 @@ def list_(
     subject: Annotated[
         str | None, typer.Option(help="Only of this: a generation's id, CONCEPT@VERSION, a policy, a key.")
     ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most entries to list.")] = 50,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """What happened, oldest first: number, time, who, what, to what, and details."""
+    """List entries, oldest first: number, time, actor, action, subject and details."""
     filters = {name: value for name, value in (("action", action), ("subject", subject)) if value is not None}
     with connect(url, key, data_dir) as client:
-        for page in client.audit_pages(after=after, filters=filters):
-            for entry in page["data"]:
-                words = (entry["sequence"], entry["at"], entry["actor"] or "service", entry["action"], entry["subject"])
-                typer.echo("  ".join(map(str, words)) + f"  {json.dumps(entry['details'], ensure_ascii=False)}")
+        pages = client.audit_pages(after=after, filters=filters)
+        found = list(islice((entry for page in pages for entry in page["data"]), limit + 1))
+    entries = found[:limit]
+    if as_json:
+        print_json(entries)
+    else:
+        print_table(_COLUMNS, map(_row, entries))
+    if len(found) > limit:
+        typer.echo(f"There are more: --after {entries[-1]['sequence']}", err=True)
+
+
+_COLUMNS = (
+    Column("number", whole=True),
+    Column("time"),
+    Column("actor"),
+    Column("action", whole=True),
+    Column("subject", whole=True),
+    Column("details", wrap=True),
+)
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    details = json.dumps(entry["details"], ensure_ascii=False)
+    return str(entry["sequence"]), entry["at"], entry["actor"] or "service", entry["action"], entry["subject"], details
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from service.cli.output import JsonOption, ShownAsJson, print_json
 from service.cli.versions import VersionArgument, parse_version, print_versions
 
 app = typer.Typer(help="Train, list, show, activate, roll back and retire erasers.", no_args_is_help=True)
@@ -23,6 +24,10 @@ def train(
     keep: Annotated[list[str] | None, typer.Option(help="A neighbour that must survive. Repeatable.")] = None,
     pairs: Annotated[Path | None, typer.Option(help='JSON lines {"positive", "negative"}: prompts with and without it.')] = None,
     model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
+    config: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A setting of the method, as in iterations=500; JSON or text. Repeatable."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same eraser.")] = None,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -39,6 +44,7 @@ def train(
         "keep": keep,
         "pairs": _pairs(pairs) if pairs else None,
         "model": model,
+        "config": dict(map(_setting, config)) if config else None,
         "seed": seed,
     }
     request = {"concept": concept, **{name: value for name, value in options.items() if value is not None}}
@@ -54,16 +60,22 @@ def train(
 
 
 @app.command("list")
-def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
-    """Every version of every concept."""
+def list_(
+    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
+) -> None:
+    """List every version of every concept."""
     with connect(url, key, data_dir) as client:
         versions = [version for concept in client.erasers() for version in concept["versions"]]
-    print_versions(versions)
+    if as_json:
+        print_json(versions)
+    else:
+        print_versions(versions)
 
 
 @app.command()
 def show(
     concept: Annotated[str, typer.Argument(metavar="CONCEPT[@VERSION]")],
+    as_json: ShownAsJson = True,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,
@@ -71,14 +83,20 @@ def show(
     """One concept or one version, whole, as JSON."""
     with connect(url, key, data_dir) as client:
         found = client.version(*parse_version(concept)) if "@" in concept else client.eraser(concept)
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    print_json(found)
 
 
 @app.command()
-def report(version: VersionArgument, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
-    """The numbers of a version and what the gate says of them, as JSON."""
+def report(
+    version: VersionArgument,
+    as_json: ShownAsJson = True,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print the numbers of a version and the gate's verdict as JSON."""
     with connect(url, key, data_dir) as client:
-        typer.echo(json.dumps(client.report(*parse_version(version)), indent=2, ensure_ascii=False))
+        print_json(client.report(*parse_version(version)))
 
 
 @app.command()
@@ -123,3 +141,13 @@ def _pairs(path: Path) -> list[Any]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, ValueError) as wrong:
         raise typer.BadParameter(f"{path}: {wrong}") from wrong
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE, as in iterations=500", param_hint="--config")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value  # a word needs no quotes

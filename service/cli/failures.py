@@ -12,6 +12,7 @@ def expected_failures() -> Iterator[None]:
     try:
         yield
     except Exception as failure:
+        from service.cli.hints import in_commands
         from service.client import ClientError  # here and not above: a start without failure does not pay for httpx
         from service.domain.chain import ChainBroken
         from service.embedded.errors import EmbeddedError
@@ -20,5 +21,5 @@ def expected_failures() -> Iterator[None]:
 
         if not isinstance(failure, ChainBroken | ClientError | EmbeddedError | EvaluationError | SettingsInvalid):
             raise
-        print(f"error: {failure}", file=sys.stderr)  # noqa: T201
+        print(f"error: {in_commands(str(failure))}", file=sys.stderr)  # noqa: T201
         sys.exit(1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Annotated
 
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from service.cli.output import Column, JsonOption, print_json, print_table
 
 app = typer.Typer(help="List, set and unset the gate's thresholds for concepts. Needs an operator's key.", no_args_is_help=True)
 
@@ -17,16 +17,23 @@ ThresholdsArgument = Annotated[list[str], typer.Argument(metavar="NAME=NUMBER...
 
 
 @app.command("list")
-def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
-    """Every concept that has thresholds of its own, each with the deployment's; then the deployment's for all others."""
+def list_(
+    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
+) -> None:
+    """List the concepts with thresholds of their own, then the deployment's thresholds for all others."""
     with connect(url, key, data_dir) as client:
         found = client.gates()
+    if as_json:
+        print_json(found)
+        return
     deployment = found["deployment"]
+    rows = []
     for gate in found["data"]:
         own = {name: value for name, value in gate["own"].items() if value is not None}
         numbers = (f"{name}={value:g} (deployment {deployment[name]:g})" for name, value in own.items())
-        typer.echo(f"{gate['concept']}  {', '.join(numbers)}")
-    typer.echo(f"all others  {', '.join(f'{name}={value:g}' for name, value in deployment.items())}")
+        rows.append((gate["concept"], ", ".join(numbers)))
+    rows.append(("all others", ", ".join(f"{name}={value:g}" for name, value in deployment.items())))
+    print_table((Column("concept", whole=True), Column("thresholds", wrap=True)), rows)
 
 
 @app.command("set")
@@ -40,7 +47,7 @@ def set_(
     """Set a concept's own thresholds, in the place of all that it had before. What is not named is the deployment's."""
     own = dict(map(_threshold, thresholds))
     with connect(url, key, data_dir) as client:
-        typer.echo(json.dumps(client.put_gate(concept, own), indent=2, ensure_ascii=False))
+        print_json(client.put_gate(concept, own))
 
 
 @app.command()

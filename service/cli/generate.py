@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from service.cli.versions import parse_version
+
+if TYPE_CHECKING:
+    from service.client import Client
+
+INTERRUPTED_EXIT_CODE = 130
+"""What shells report for a program that Ctrl-C ended."""
 
 
 def generate(
@@ -15,6 +23,10 @@ def generate(
     out: Annotated[Path, typer.Option(help="Where the MP4 goes.", dir_okay=False)],
     erase: Annotated[
         list[str] | None, typer.Option(help="A concept to take out: `parachute`, or `parachute@2`. Repeatable.")
+    ] = None,
+    strength: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONCEPT=NUMBER", help="How strongly an eraser of --erase acts; its own strength. Repeatable."),
     ] = None,
     on_missing: Annotated[
         str | None,
@@ -42,10 +54,10 @@ def generate(
     from service import terminal
     from service.client import JobFailed
 
-    if not out.parent.is_dir():
-        raise typer.BadParameter(f"{out.parent} is no directory: make it first")  # and not after the generation
+    if not out.absolute().parent.is_dir():  # now, and not after the generation
+        raise typer.BadParameter(f"{out.absolute().parent} is not a directory: create it first", param_hint="--out")
     options: dict[str, Any] = {
-        "erase": erase or None,  # left out, so that the defaults of policies hold
+        "erase": _erase(erase or [], strength or []) or None,  # left out, so that the defaults of policies hold
         "on_missing": on_missing,
         "verify": verify or None,
         "webhook_url": webhook_url,
@@ -64,13 +76,13 @@ def generate(
         try:
             terminal.show(client.follow_generation(generation_id), generation_id)
         except KeyboardInterrupt:
-            client.cancel(generation_id)
-            raise
+            _cancel(client, generation_id)
+            raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
         generation = client.generation(generation_id)
         if generation["status"] != "succeeded":
             raise JobFailed(generation_id, generation["status"], generation.get("error"))
-        out.write_bytes(client.video(generation_id))
         receipt = client.receipt(generation_id)
+        client.save_video(generation_id, out, sha256=receipt["video_sha256"])
     for use in receipt["erasers"]:
         typer.echo(f"{use['concept']}@{use['version']}: layer {use['layer']}, {_tally(use)}")
     for use in receipt["fallbacks"]:
@@ -78,6 +90,45 @@ def generate(
     for check in receipt["checks"]:
         typer.echo(f"{check['concept']}: seen in {check['share']:.0%} of the frames by the detector {check['detector']}")
     typer.echo(f"{out}: {receipt['video_bytes']} bytes, sha256 {receipt['video_sha256']}, seed {receipt['seed']}")
+
+
+def _erase(names: list[str], strengths: list[str]) -> list[str | dict[str, Any]]:
+    """Items of `erase`: names, and objects for those that `--strength` names."""
+    chosen = dict(map(_strength, strengths))
+    if unknown := chosen.keys() - set(names):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not in --erase", param_hint="--strength")
+    return [_item(name, chosen[name]) if name in chosen else name for name in names]
+
+
+def _item(name: str, strength: float) -> dict[str, Any]:
+    item: dict[str, Any] = {"concept": name, "strength": strength}
+    if "@" in name:
+        item["concept"], item["version"] = parse_version(name)
+    return item
+
+
+def _strength(text: str) -> tuple[str, float]:
+    name, equals, number = text.rpartition("=")
+    try:
+        strength = float(number)
+    except ValueError:
+        strength = math.nan
+    if not (equals and math.isfinite(strength)):
+        raise typer.BadParameter(f"{text!r} is not of the form CONCEPT=NUMBER, as in parachute=1.5", param_hint="--strength")
+    return name, strength
+
+
+def _cancel(client: Client, generation_id: str) -> None:
+    """Cancel a generation because of Ctrl-C, and say what became of it."""
+    from service.client import ClientError
+
+    typer.echo(f"Cancelling the generation {generation_id}…", err=True)
+    try:
+        client.cancel(generation_id)
+    except ClientError as refused:
+        typer.echo(f"It was not cancelled: {refused}", err=True)
+    else:
+        typer.echo("Cancelled.", err=True)
 
 
 def _tally(use: dict[str, Any]) -> str:

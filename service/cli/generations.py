@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from service.cli.output import Column, JsonOption, ShownAsJson, print_json, print_table
 
 app = typer.Typer(help="List, show, cancel, download and delete generations. An operator's key sees all.", no_args_is_help=True)
 
@@ -18,8 +18,9 @@ IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows i
 @app.command("list")
 def list_(
     status: Annotated[str | None, typer.Option(help="Only in this state: queued, running, succeeded, failed, canceled.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.")] = 20,
-    after: Annotated[str | None, typer.Option(metavar="ID", help="Only those that came before this one.")] = None,
+    limit: Annotated[int, typer.Option(help="Most generations to list.")] = 20,
+    after: Annotated[str | None, typer.Option(metavar="ID", help="Only those that were created before this one.")] = None,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,
@@ -27,24 +28,33 @@ def list_(
     """Generations of the key, newest first."""
     with connect(url, key, data_dir) as client:
         page = client.generations(status=status, limit=limit, after=after)
-    _print(page["data"])
+    if as_json:
+        print_json(page["data"])
+        return
+    print_table(_COLUMNS, map(_row, page["data"]))
     if page["next_cursor"] is not None:
         again = f" --status {status}" if status else ""
-        typer.echo(f"There are more: clearway generations list{again} --limit {limit} --after {page['next_cursor']}")
+        typer.echo(f"There are more: clearway generations list{again} --limit {limit} --after {page['next_cursor']}", err=True)
 
 
 @app.command()
-def show(generation: IdArgument, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
-    """One generation, whole, as JSON."""
+def show(
+    generation: IdArgument,
+    as_json: ShownAsJson = True,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print one generation as JSON."""
     with connect(url, key, data_dir) as client:
-        typer.echo(json.dumps(client.generation(generation), indent=2, ensure_ascii=False))
+        print_json(client.generation(generation))
 
 
 @app.command()
 def cancel(generation: IdArgument, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """Cancel one that has not ended. A worker that runs it is told to stop."""
     with connect(url, key, data_dir) as client:
-        _print([client.cancel(generation)])
+        print_table(_COLUMNS, [_row(client.cancel(generation))])
 
 
 @app.command()
@@ -71,23 +81,22 @@ def delete(generation: IdArgument, url: UrlOption = None, key: KeyOption = None,
         client.delete_generation(generation)
 
 
-def _print(generations: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
+_COLUMNS = (
+    Column("generation", whole=True),
+    Column("status", whole=True),
+    Column("created", least=19),
+    Column("erase", least=8),
+    Column("prompt"),
+)
 
-    table = Table(Column("generation", no_wrap=True), "status", "created", "erase", Column("prompt", no_wrap=True))
-    for generation in generations:
-        acting = [f"{pin['concept']}@{pin['version']}" for pin in generation["erase"]]
-        acting += [f"{stand_in['concept']} ({stand_in['method']})" for stand_in in generation["fallbacks"]]
-        error = generation["error"]
-        status = f"{generation['status']}: {error['code']}" if generation["status"] == "failed" else generation["status"]
-        words = (
-            generation["id"],
-            status,
-            generation["created_at"][:19],
-            ", ".join(acting),
-            " ".join(generation["prompt"].split()),
-        )
-        table.add_row(*map(Text, words))  # brackets in a prompt are no markup
-    Console().print(table)
+
+def _row(generation: dict[str, Any]) -> tuple[str, ...]:
+    erased = [f"{pin['concept']}@{pin['version']}" for pin in generation["erase"]]
+    erased += [f"{fallback['concept']} ({fallback['method']})" for fallback in generation["fallbacks"]]
+    return (
+        generation["id"],
+        generation["status"],
+        generation["created_at"][:19],
+        ", ".join(erased),
+        f"[{generation['error']['code']}] {generation['prompt']}" if generation["error"] else generation["prompt"],
+    )

@@ -10,11 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from service.cli.output import Column, JsonOption, print_json, print_table
 
 app = typer.Typer(help="Make, list, rotate and revoke API keys. Needs an operator's key.", no_args_is_help=True)
 
 _MOST = "NUMBER|none"
 _DEFAULT = "the service's setting of that name"
+_COLUMNS = (
+    Column("key", whole=True),
+    Column("role", whole=True),
+    Column("created", least=19),
+    Column("name"),
+    Column("terms", wrap=True),
+)
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -38,19 +46,10 @@ def create(
     data_dir: DataDirOption = None,
 ) -> None:
     """Make a key and print it. It is shown this once; the service keeps only its hash."""
-    if expires_at is not None and expires_in is not None:
-        raise typer.BadParameter("give --expires-at or --expires-in, not both")
-    limits = {
-        "requests_per_minute": requests_per_minute,
-        "max_queued": max_queued,
-        "max_running": max_running,
-        "max_trainings": max_trainings,
-    }
-    options = {
-        "priority": priority,
-        "expires_at": _from_now(expires_in) if expires_in is not None else expires_at,
-        "limits": {limit: _most(most) for limit, most in limits.items() if most is not None} or None,
-    }
+    limits = _limits(
+        requests_per_minute=requests_per_minute, max_queued=max_queued, max_running=max_running, max_trainings=max_trainings
+    )
+    options = {"priority": priority, "expires_at": _expiry(expires_at, expires_in), "limits": limits or None}
     request = {"name": name, "role": "operator" if operator else "user"}
     with connect(url, key, data_dir) as client:
         made = client.create_key({**request, **{option: value for option, value in options.items() if value is not None}})
@@ -58,11 +57,53 @@ def create(
 
 
 @app.command("list")
-def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
-    """Every key that was not revoked, without its secret."""
+def list_(
+    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
+) -> None:
+    """List the keys that are not revoked, without their secrets."""
     with connect(url, key, data_dir) as client:
-        for entry in client.api_keys():
-            typer.echo(f"{entry['id']}  {entry['role']:8}  {entry['created_at'][:19]}  {'  '.join(_terms(entry))}")
+        keys = client.api_keys()
+    if as_json:
+        print_json(keys)
+        return
+    print_table(_COLUMNS, map(_row, keys))
+
+
+@app.command()
+def update(
+    key_id: Annotated[str, typer.Argument(help="As `list` shows it.")],
+    name: Annotated[str | None, typer.Option(help="Its user.")] = None,
+    priority: Annotated[str | None, typer.Option(help="low, normal or high: jobs of a higher one go first.")] = None,
+    requests_per_minute: Annotated[str | None, typer.Option(metavar=_MOST, help="Create requests per minute.")] = None,
+    max_queued: Annotated[str | None, typer.Option(metavar=_MOST, help="Queued jobs.")] = None,
+    max_running: Annotated[str | None, typer.Option(metavar=_MOST, help="Jobs at workers at once.")] = None,
+    max_trainings: Annotated[str | None, typer.Option(metavar=_MOST, help="Trainings at workers at once.")] = None,
+    expires_at: Annotated[
+        str | None, typer.Option(metavar="TIME|never", help="When the key expires: 2027-01-31T12:00:00Z, or never.")
+    ] = None,
+    expires_in: Annotated[str | None, typer.Option(metavar="TIME", help="The same, from now: 90d, 12h or 30m.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Change the name, priority, limits or expiry of a key. What is not given stays as it is."""
+    limits = _limits(
+        requests_per_minute=requests_per_minute, max_queued=max_queued, max_running=max_running, max_trainings=max_trainings
+    )
+    change: dict[str, Any] = {}
+    if name is not None:
+        change["name"] = name
+    if priority is not None:
+        change["priority"] = priority
+    if limits:
+        change["limits"] = limits
+    expiry = _expiry(expires_at, expires_in)
+    if expiry is not None:
+        change["expires_at"] = None if expiry == "never" else expiry
+    if not change:
+        raise typer.BadParameter("nothing to change: give --name, --priority, a limit or an expiry")
+    with connect(url, key, data_dir) as client:
+        print_json(client.update_key(key_id, change))
 
 
 @app.command()
@@ -102,8 +143,22 @@ def revoke(
         client.delete_key(key_id)
 
 
+def _limits(**texts: str | None) -> dict[str, int | None]:
+    return {limit: _most(most) for limit, most in texts.items() if most is not None}
+
+
+def _expiry(expires_at: str | None, expires_in: str | None) -> str | None:
+    if expires_at is not None and expires_in is not None:
+        raise typer.BadParameter("give --expires-at or --expires-in, not both")
+    return _from_now(expires_in) if expires_in is not None else expires_at
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    return entry["id"], entry["role"], entry["created_at"][:19], entry["name"], "  ".join(_terms(entry))
+
+
 def _terms(entry: dict[str, Any]) -> Iterator[str]:
-    """What is not as usual, and the name, which may be any words, last."""
+    """Priority, limits and expiry, where they are not the usual ones."""
     if entry["priority"] != "normal":
         yield f"priority={entry['priority']}"
     for limit, most in entry["limits"].items():
@@ -111,7 +166,6 @@ def _terms(entry: dict[str, Any]) -> Iterator[str]:
             yield f"{limit}={most}"
     if entry["expires_at"] is not None:
         yield f"expires={entry['expires_at'][:19]}"
-    yield entry["name"]
 
 
 def _most(text: str) -> int | None:

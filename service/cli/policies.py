@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from service.cli.output import Column, JsonOption, ShownAsJson, print_json, print_table
 
 app = typer.Typer(help="List, show, put and delete policies. Needs an operator's key.", no_args_is_help=True)
 
@@ -15,24 +16,31 @@ NameArgument = Annotated[str, typer.Argument(help="For instance house-rules.")]
 
 
 @app.command("list")
-def list_(url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
-    """Every policy in force, and what it makes mandatory."""
+def list_(
+    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
+) -> None:
+    """List the policies in force, what each makes mandatory, and for which keys."""
     with connect(url, key, data_dir) as client:
-        for policy in client.policies():
-            typer.echo(f"{policy['name']}@{policy['version']}  {_summary(policy['rules'])}")
+        policies = client.policies()
+    if as_json:
+        print_json(policies)
+        return
+    columns = (Column("policy", whole=True), Column("mandatory", wrap=True), Column("keys", wrap=True))
+    print_table(columns, map(_row, policies))
 
 
 @app.command()
 def show(
     name: NameArgument,
     version: Annotated[int | None, typer.Option(help="Also one that ended; the one in force.")] = None,
+    as_json: ShownAsJson = True,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """One policy, whole, as JSON. Its `rules` are what `put` takes."""
     with connect(url, key, data_dir) as client:
-        _print(client.policy(name, version))
+        print_json(client.policy(name, version))
 
 
 @app.command()
@@ -49,7 +57,7 @@ def put(
     except ValueError as wrong:
         raise typer.BadParameter(f"{rules.name} is not JSON: {wrong}") from wrong
     with connect(url, key, data_dir) as client:
-        _print(client.put_policy(name, body))
+        print_json(client.put_policy(name, body))
 
 
 @app.command()
@@ -59,14 +67,11 @@ def delete(name: NameArgument, url: UrlOption = None, key: KeyOption = None, dat
         client.delete_policy(name)
 
 
-def _summary(rules: dict[str, Any]) -> str:
+def _row(policy: dict[str, Any]) -> tuple[str, ...]:
+    rules = policy["rules"]
     mandatory = ", ".join(map(_eraser, rules["mandatory"])) or "nothing"
-    return f"mandatory: {mandatory}; binds {'all keys' if rules['keys'] is None else ', '.join(rules['keys'])}"
+    return f"{policy['name']}@{policy['version']}", mandatory, "all" if rules["keys"] is None else ", ".join(rules["keys"])
 
 
 def _eraser(item: dict[str, Any]) -> str:
     return f"{item['concept']}@{item['version']}" if item["version"] else str(item["concept"])
-
-
-def _print(policy: dict[str, Any]) -> None:
-    typer.echo(json.dumps(policy, indent=2, ensure_ascii=False))

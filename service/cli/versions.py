@@ -6,8 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
+from service.cli.output import Column, print_table
+
 VersionArgument = Annotated[str, typer.Argument(metavar="CONCEPT@VERSION", help="For instance parachute@2.")]
 RATES = ("origin_rate", "erased_rate", "synonym_rate", "kept_rate")
+_COLUMNS = (
+    *(Column(name, whole=True) for name in ("eraser", "status", "layer", "strength")),
+    *(Column(rate.removesuffix("_rate"), whole=True) for rate in RATES),
+    Column("digest", least=12),
+)
 
 
 def parse_version(text: str) -> tuple[str, int]:
@@ -18,16 +25,14 @@ def parse_version(text: str) -> tuple[str, int]:
 
 
 def print_versions(versions: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    print_table(_COLUMNS, map(_row, versions))
 
-    table = Table("eraser", "status", "layer", "strength", *RATES, "digest")
-    for version in versions:
-        evaluation = version["evaluation"] or {}
-        numbers = [version["layer"], version["strength"], *(evaluation.get(rate) for rate in RATES)]
-        name = f"{version['concept']}@{version['version']}"
-        table.add_row(name, version["status"], *map(_cell, numbers), (version["digest"] or "")[:12])
-    Console().print(table)
+
+def _row(version: dict[str, Any]) -> tuple[str, ...]:
+    evaluation = version["evaluation"] or {}
+    numbers = [version["layer"], version["strength"], *(evaluation.get(rate) for rate in RATES)]
+    name = f"{version['concept']}@{version['version']}"
+    return name, version["status"], *map(_cell, numbers), (version["digest"] or "")[:12]
 
 
 def _cell(value: float | None) -> str:

@@ -79,7 +79,7 @@ def _check(session: Session, alias: str, concept: str) -> None:
     if erasers.of_concept(session, alias):
         raise StateError("alias_conflict", f"{alias!r} has erasers of its own: an alias would hide them", param="alias")
     if gates.get(session, alias) is not None:
-        message = f"{alias!r} has thresholds of its own, which would judge nothing: DELETE /gates/{alias} first"
+        message = f"{alias!r} has thresholds of its own, which would judge nothing: first DELETE /gates/{alias}"
         raise StateError("alias_conflict", message, param="alias")
     if policies := naming(session, alias):
         message = f"{alias!r} is named by {policies} as a concept of its own: put {concept!r} there first"

@@ -106,7 +106,9 @@ def test_interrupting_generate_cancels_it(miniature: Up, client: Client, tmp_pat
         eventually(lambda: bool(running()), 60, miniature.log)
         (generation_id,) = running()
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) != 0
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"Cancelling the generation {generation_id}" in said.decode()
     assert settled(miniature, client, generation_id)["status"] == "canceled"
 
 

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -55,12 +54,12 @@ def test_policies_and_what_the_log_says_of_them(clearway: Clearway, tmp_path: Pa
     status, out, _ = clearway("policies", "put", "house", str(rules))
     made = json.loads(out)
     assert (status, made["name"], made["version"], made["rules"]["limits"]["num_frames"]) == (0, "house", 1, 17)
-    assert clearway("policies", "list") == (0, "house@1  mandatory: church, golf ball@2; binds all keys\n", "")
+    assert clearway("policies", "list") == (0, "house@1\tchurch, golf ball@2\tall\n", "")
 
     own = made["created_by"]
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({"keys": [own]})))
     assert json.loads(clearway("policies", "put", "house", "-")[1])["version"] == 2
-    assert clearway("policies", "list")[1] == f"house@2  mandatory: nothing; binds {own}\n"
+    assert clearway("policies", "list")[1] == f"house@2\tnothing\t{own}\n"
     assert json.loads(clearway("policies", "show", "house", "--version", "1")[1]) == {**made, "ended_at": _ended(clearway)}
     shown = json.loads(clearway("policies", "show", "house")[1])
     rules.write_text(json.dumps(shown["rules"]))  # what is shown can be put
@@ -71,7 +70,7 @@ def test_policies_and_what_the_log_says_of_them(clearway: Clearway, tmp_path: Pa
     assert (status, out, errors.startswith("error: ")) == (1, "", True)
     assert "not_found" in errors
 
-    logged = [line.split("  ") for line in clearway("audit", "list", "--subject", "house")[1].splitlines()]
+    logged = [line.split("\t") for line in clearway("audit", "list", "--subject", "house")[1].splitlines()]
     assert [(number, who, what) for number, _, who, what, *_ in logged] == [
         ("2", own, "policy.put"),
         ("3", own, "policy.put"),
@@ -79,8 +78,10 @@ def test_policies_and_what_the_log_says_of_them(clearway: Clearway, tmp_path: Pa
         ("5", own, "policy.deleted"),
     ]
     assert json.loads(logged[-1][-1]) == {"version": 3}
-    assert clearway("audit", "list", "--after", "4")[1].split("  ")[0] == "5"
-    assert [line.split("  ")[2:4] for line in clearway("audit", "list", "--action", "key.created")[1].splitlines()] == [
+    assert clearway("audit", "list", "--after", "4")[1].split("\t")[0] == "5"
+    status, out, errors = clearway("audit", "list", "--limit", "2")
+    assert ([line.split("\t")[0] for line in out.splitlines()], errors) == (["1", "2"], "There are more: --after 2\n")
+    assert [line.split("\t")[2:4] for line in clearway("audit", "list", "--action", "key.created")[1].splitlines()] == [
         ["service", "key.created"]
     ]
     assert clearway("audit", "list", "--action", "nothing")[0] == 1
@@ -94,14 +95,14 @@ def _ended(clearway: Clearway) -> str:
 
 def test_gates_of_single_concepts(clearway: Clearway) -> None:
     listed = clearway("gates", "list")[1]
-    assert listed.startswith("all others  min_origin_rate=0.3, max_erased=0.1, ")
+    assert listed.startswith("all others\tmin_origin_rate=0.3, max_erased=0.1, ")
     status, out, _ = clearway("gates", "set", "Nudity", "max_erased=0.02", "min_kept=1")
     made = json.loads(out)
     assert (status, made["concept"], made["own"]["max_erased"], made["own"]["max_drift"]) == (0, "nudity", 0.02, None)
-    own = "nudity  max_erased=0.02 (deployment 0.1), min_kept=1 (deployment 0.9)\n"
+    own = "nudity\tmax_erased=0.02 (deployment 0.1), min_kept=1 (deployment 0.9)\n"
     assert clearway("gates", "list") == (0, own + listed, "")
     assert clearway("gates", "set", "nudity", "max_synonym=0.05")[0] == 0
-    assert clearway("gates", "list")[1] == "nudity  max_synonym=0.05 (deployment 0.15)\n" + listed
+    assert clearway("gates", "list")[1] == "nudity\tmax_synonym=0.05 (deployment 0.15)\n" + listed
     assert clearway("gates", "unset", "nudity") == (0, "", "")
     assert clearway("gates", "list")[1] == listed
     for arguments, code, why in (
@@ -161,11 +162,25 @@ def test_a_key_with_all_that_a_key_can_have(clearway: Clearway) -> None:
         status, out, errors = clearway("keys", "create", "guest", *arguments)
         assert (status, out, why in errors) == (code, "", True), errors
     listed = clearway("keys", "list")[1].splitlines()
-    assert len([line for line in listed if line.endswith("  guest")]) == 1
-    (shop,) = (line for line in listed if line.endswith("  web shop"))
-    assert "  priority=high  requests_per_minute=60  max_running=2  max_queued=5  expires=" in shop
-    (usual,) = (line for line in listed if line.endswith("  plain"))
+    assert len([line for line in listed if "\tguest\t" in line]) == 1
+    (shop,) = (line for line in listed if "\tweb shop\t" in line)
+    assert "\tpriority=high requests_per_minute=60 max_running=2 max_queued=5 expires=" in shop
+    (usual,) = (line for line in listed if "\tplain\t" in line)
     assert "=" not in usual
+
+
+def test_a_key_is_changed(clearway: Clearway) -> None:
+    clearway("keys", "create", "shop", "--max-queued", "5", "--expires-in", "1d")
+    (made,) = (key for key in json.loads(clearway("keys", "list", "--json")[1]) if key["name"] == "shop")
+    changes = ("--name", "web shop", "--priority", "low", "--max-queued", "none", "--max-running", "2", "--expires-at", "never")
+    status, out, _ = clearway("keys", "update", made["id"], *changes)
+    changed = json.loads(out)
+    assert (status, changed["name"], changed["priority"], changed["expires_at"]) == (0, "web shop", "low", None)
+    assert (changed["limits"]["max_queued"], changed["limits"]["max_running"]) == (None, 2)
+    assert json.loads(clearway("keys", "update", made["id"], "--name", "x")[1])["priority"] == "low"
+    assert "nothing to change" in clearway("keys", "update", made["id"])[2]
+    status, _, errors = clearway("keys", "update", "nobody", "--name", "x")
+    assert (status, "`clearway keys list` lists them" in errors) == (1, True), errors
 
 
 def test_what_webhooks_are_signed_with(clearway: Clearway) -> None:
@@ -232,14 +247,15 @@ def test_the_life_of_generations(
     def listed(*arguments: str) -> list[tuple[str, str]]:
         status, out, _ = clearway("generations", "list", *arguments)
         assert status == 0
-        return re.findall(r"(gen_[0-9a-f]{32}) │ (\w+)", out)
+        return [(line.split("\t")[0], line.split("\t")[1]) for line in out.splitlines()]
 
     assert listed() == [(gone, "queued"), (left, "queued"), (done, "succeeded")]
-    assert "church@1 │ a [red] church" in clearway("generations", "list")[1]
+    assert "\tchurch@1\ta [red] church\n" in clearway("generations", "list")[1]
+    assert [one["id"] for one in json.loads(clearway("generations", "list", "--json")[1])] == [gone, left, done]
     assert listed("--status", "succeeded") == [(done, "succeeded")]
     assert listed("--after", left) == [(done, "succeeded")]
     assert listed("--limit", "1") == [(gone, "queued")]
-    more = clearway("generations", "list", "--limit", "1", "--status", "queued")[1].splitlines()[-1]
+    more = clearway("generations", "list", "--limit", "1", "--status", "queued")[2].splitlines()[-1]
     assert more.endswith(f"clearway generations list --status queued --limit 1 --after {gone}")
     assert listed(*more.split("list ")[1].split()) == [(left, "queued")]
 
@@ -285,7 +301,8 @@ def test_a_video_is_saved_if_it_is_the_one_of_the_receipt(
 def test_models(clearway: Clearway, service: Client, hand: Hand) -> None:
     hand.be_seen()
     status, out, _ = clearway("models", "list")
-    assert (status, len(re.findall(r"toy +│ yes +│ yes", out))) == (0, 1), out
+    assert (status, out.split("\t")[:3]) == (0, ["toy", "yes", "yes"]), out
+    assert json.loads(clearway("models", "list", "--json")[1]) == service.models()
     shown = json.loads(clearway("models", "show", "toy")[1])
     assert shown == service.models()[0]
     status, _, errors = clearway("models", "show", "toyy")
@@ -326,8 +343,8 @@ def test_out_of_one_registry_and_into_another(clearway: Clearway, service: Clien
 
 def test_second_names(clearway: Clearway, service: Client) -> None:
     assert clearway("erasers", "alias", "list") == (0, "", "")
-    assert clearway("erasers", "alias", "put", "The Chapel", "church") == (0, "the chapel  →  church\n", "")
-    assert clearway("erasers", "alias", "list")[1] == "the chapel  →  church\n"
+    assert clearway("erasers", "alias", "put", "The Chapel", "church") == (0, "the chapel\tchurch\n", "")
+    assert clearway("erasers", "alias", "list")[1] == "the chapel\tchurch\n"
     assert service.generate({"prompt": "a", "erase": ["the chapel"]})["erase"][0]["concept"] == "church"
     assert "alias_conflict" in clearway("erasers", "alias", "put", "shrine", "the chapel")[2]
     assert clearway("erasers", "alias", "delete", "the chapel") == (0, "", "")
