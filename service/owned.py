@@ -27,7 +27,7 @@ def current_generation(gateway: Gateway, caller: Caller, generation_id: str) -> 
     """As it is now: Redis and the store are asked what became of an unfinished one. Progress while it runs."""
     job = owned_generation(gateway, caller, generation_id)
     if job.status not in TERMINAL:
-        job = gateway.sweep.observe(job)
+        job = gateway.sweep.observe(job, polled=True)
     return job, progress_of(gateway, job)
 
 

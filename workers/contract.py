@@ -9,11 +9,12 @@ The module does not validate requests of clients (`service.schemas` does) and kn
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -46,12 +47,22 @@ FailureCode = Literal[
     "timeout",
     "worker_lost",  # used up its attempts without a terminal record
     "model_unavailable",
+    "receipt_mismatch",  # the gateway's: the receipt in the store is not of the accepted request
     "cancelled",
     "internal_error",
 ]
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _measured(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Measured = Annotated[float | None, BeforeValidator(_measured)]
+"""A number that was measured; None where it is not finite, which JSON cannot say. It passes no gate, and spoils no record."""
+MeasuredShare = Annotated[Share | None, BeforeValidator(_measured)]
 
 
 class Record(BaseModel):
@@ -154,8 +165,8 @@ class EraserUse(Record):
     layer: int = Field(description="encoder block, 0-based, at which it acts; the last for what acts behind the encoder")
     strength: float
     tokens_edited: int = Field(ge=0, description="of the prompt; phrases, where it acts on the negative prompt")
-    score_before: float = Field(description="how strongly the concept was present at that layer, as the artefact measures it")
-    score_after: float
+    score_before: Measured = Field(description="how strongly the concept was present at that layer, as the artefact measures it")
+    score_after: Measured
 
 
 class FallbackUse(Record):
@@ -166,8 +177,10 @@ class FallbackUse(Record):
     settings: dict[str, JsonValue]
     strength: float
     tokens_edited: int = Field(ge=0, description="of the prompt; phrases, where it acts on the negative prompt")
-    score_before: float = Field(description="how strongly the concept was present where the method acts; 0 if that is no state")
-    score_after: float
+    score_before: Measured = Field(
+        description="how strongly the concept was present where the method acts; 0: no state"
+    )
+    score_after: Measured
 
 
 class Check(CheckPin):
@@ -189,6 +202,7 @@ class Receipt(Record):
     fallbacks: tuple[FallbackUse, ...] = ()
     checks: tuple[Check, ...] = ()
     prompt_sha256: Digest
+    negative_prompt_sha256: Digest
     seed: int
     width: int
     height: int
@@ -213,13 +227,12 @@ class Interaction(Record):
     )
     reason: str | None = Field(default=None, description="why it was not measured")
     n: int = Field(default=0, ge=0, description="clips of each concept, or prompts")
-    origin_rate: Share | None = Field(default=None, description="the new eraser's concept, without erasers")
-    erased_rate: Share | None = Field(default=None, description="the same, with both")
-    other_origin_rate: Share | None = Field(default=None, description="the other's concept, without erasers")
-    other_erased_rate: Share | None = Field(default=None, description="the same, with both")
-    kept_rate: float | None = Field(
+    origin_rate: MeasuredShare = Field(default=None, description="the new eraser's concept, without erasers")
+    erased_rate: MeasuredShare = Field(default=None, description="the same, with both")
+    other_origin_rate: MeasuredShare = Field(default=None, description="the other's concept, without erasers")
+    other_erased_rate: MeasuredShare = Field(default=None, description="the same, with both")
+    kept_rate: Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(_measured)] = Field(
         default=None,
-        ge=0,
         description="what is neither, with both, relative to origin; in embeddings 1 less their change",
     )
 

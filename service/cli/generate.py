@@ -131,8 +131,12 @@ def _cancel(client: Client, generation_id: str) -> None:
         typer.echo("Cancelled.", err=True)
 
 
+def _score(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3g}"
+
+
 def _tally(use: dict[str, Any]) -> str:
     return (
         f"strength {use['strength']:g}, {use['tokens_edited']} tokens edited, "
-        f"presence {use['score_before']:.3g} → {use['score_after']:.3g}"
+        f"presence {_score(use['score_before'])} → {_score(use['score_after'])}"
     )

@@ -3,11 +3,15 @@
 What workers say (`started`, `stage`, `step`, `finished`, `failed`, `cancelled`) is passed on under the ids of its Redis stream,
 so a client that comes back with `Last-Event-ID` misses nothing. The last event is always `settled`, from SQL, with the whole
 resource as data: it comes also when Redis lost the stream, or was never there. Then the stream ends.
+
+Redis is not trusted: an entry is left out if its name is not one of these, or if its data is too long or not a JSON object. So
+the outcome of a job is never read from Redis.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -28,7 +32,9 @@ _PING_SECONDS = 15
 _BLOCK_SECONDS = 1.0
 _STOP_SECONDS = 10.0
 """How long a stream may take to end well when the gateway stops: one block, and what a busy machine makes of it."""
-_ENDING = frozenset({b"finished", b"failed", b"cancelled"})
+_ENDING = frozenset({"finished", "failed", "cancelled"})
+_NAMES = _ENDING | {"started", "stage", "step"}
+_MAX_DATA_BYTES = 64 * 2**10
 _AFTER_ENDING_SECONDS = 0.05
 """A worker's last word comes an instant before SQL knows; then it is asked again soon."""
 
@@ -59,9 +65,11 @@ class EventSource:
             last_look = now is None or now.settled
             for entry_id, fields in await self._read(job_id, after, None if last_look else block_seconds):
                 after = entry_id.decode()
-                name = fields.get(b"event", b"message")
-                block_seconds = _AFTER_ENDING_SECONDS if name in _ENDING else _BLOCK_SECONDS
-                yield ServerSentEvent(data=fields.get(b"data", b"{}").decode(), event=name.decode(), id=after)
+                name = fields.get(b"event", b"").decode(errors="replace")
+                data = _object(fields.get(b"data", b"{}"))
+                if name in _NAMES and data is not None:
+                    block_seconds = _AFTER_ENDING_SECONDS if name in _ENDING else _BLOCK_SECONDS
+                    yield ServerSentEvent(data=data, event=name, id=after)
             if last_look:
                 if now is not None:
                     yield ServerSentEvent(data=now.body.model_dump_json(), event="settled")
@@ -81,3 +89,14 @@ class EventSource:
             await asyncio.sleep(block_seconds or 0)
             return []
         return cast(list[tuple[bytes, list[tuple[bytes, Fields]]]], answer)[0][1] if answer else []
+
+
+def _object(data: bytes) -> str | None:
+    """Returns the JSON object in an entry as one line, with null for numbers that are not finite. None if it is not an object."""
+    if len(data) > _MAX_DATA_BYTES:
+        return None
+    try:
+        value = json.loads(data, parse_constant=lambda _: None)
+        return json.dumps(value, allow_nan=False) if isinstance(value, dict) else None
+    except (ValueError, RecursionError):
+        return None

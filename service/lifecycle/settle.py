@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -19,20 +20,21 @@ from sqlalchemy.orm import Session
 from service import audit
 from service.domain.states import TERMINAL
 from service.erasers import registry
+from service.lifecycle.receipt_check import differences
 from service.lifecycle.window import Window
 from service.logs import about
 from service.metrics import Metrics
-from service.schemas.generations import AppliedFallback, Plan, PlannedCheck
+from service.schemas.generations import Plan
 from service.store import jobs
 from service.store.database import Database
 from service.store.models import Job
 from workers.contract import (
     MAX_ATTEMPTS,
-    Check,
+    FailureCode,
     FailureRecord,
-    FallbackUse,
     Receipt,
     TrainingResult,
+    attempt_prefix,
     eraser_key,
     failure_key,
     receipt_key,
@@ -47,27 +49,60 @@ Ended = TypeVar("Ended", Receipt, TrainingResult, FailureRecord)
 Move = Callable[[Session, Job], bool]
 
 
+POLL_SECONDS = 1.0
+"""For so long a store that had no record of an attempt is not asked again for a client that polls."""
+_MAX_REMEMBERED = 10_000
+_MAX_FAULTS = 5
+
+
 class Settler:
-    def __init__(self, database: Database, store: ArtifactStore, window: Window, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store: ArtifactStore,
+        window: Window,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._store = store
         self._window = window
         self._metrics = metrics
+        self._clock = clock
+        self._no_record_at: dict[tuple[str, int], float] = {}  # by job and attempt; forgetting one costs one read
 
-    def settle(self, job: Job) -> bool:
-        """Whether the present attempt has ended. `job` is brought up to date when it was this call that moved it."""
+    def settle(self, job: Job, *, polled: bool = False) -> bool:
+        """Whether the present attempt has ended. `job` is brought up to date when it was this call that moved it.
+
+        An attempt without a terminal record costs one read of the store, a listing of its folder. With `polled`, the answer "no
+        record" may be up to `POLL_SECONDS` old."""
         if job.status in TERMINAL:
             return True
+        if not self._has_record(job, max_age_seconds=POLL_SECONDS if polled else 0.0):
+            return False
         try:
             end = self._end_of_generation(job) if job.kind == "generate" else self._end_of_training(job)
             end = end or self._end_by_failure(job)
         except _Unusable as unusable:
             logger.error("unusable record: %s", unusable, extra=about(job))
-            end = _failing("internal_error", str(unusable)), 0.0
+            end = _failing(unusable.code, str(unusable)), 0.0
         if end is None:
             return False
         self._apply(job, *end)
         return True
+
+    def _has_record(self, job: Job, *, max_age_seconds: float) -> bool:
+        attempt, now = (job.id, job.attempt), self._clock()
+        if now - self._no_record_at.get(attempt, float("-inf")) < max_age_seconds:
+            return False
+        if any(key.endswith(".json") for key in self._store.list(attempt_prefix(job.kind, job.id, job.attempt))):
+            self._no_record_at.pop(attempt, None)
+            return True
+        if len(self._no_record_at) >= _MAX_REMEMBERED:
+            self._no_record_at = {}
+        self._no_record_at[attempt] = now
+        return False
 
     def _apply(self, job: Job, move: Move, seconds: float) -> None:
         with self._database.write() as session:
@@ -85,18 +120,13 @@ class Settler:
         receipt = self._read(Receipt, receipt_key(job.id, job.attempt), job)
         if receipt is None:
             return None
-        plan = Plan.model_validate(job.plan)
-        wanted = sorted((eraser.digest, round(eraser.strength, 4)) for eraser in plan.erase)
-        if sorted((use.digest, round(use.strength, 4)) for use in receipt.erasers) != wanted:
-            raise _Unusable("the receipt does not list exactly the erasers that were asked for; the video is withheld")
-        if [_asked(use) for use in receipt.fallbacks] != [_asked(fallback) for fallback in plan.fallbacks]:
-            raise _Unusable("the receipt does not list exactly the fallbacks that were asked for; the video is withheld")
-        if [_promised(check) for check in receipt.checks] != [_promised(check) for check in plan.checks]:
-            raise _Unusable("the receipt does not list exactly the checks that were promised; the video is withheld")
-        if any(check.verdict != "not_seen" or check.share > check.max_share for check in receipt.checks):
-            raise _Unusable("the receipt says that an erased concept was seen; the video is withheld")
-        if not self._store.exists(video_key(job.id, job.attempt)):
-            raise _Unusable("there is a receipt, but no video")
+        try:
+            video = self._store.stat(video_key(job.id, job.attempt))
+        except ArtifactMissing:
+            raise _Unusable("there is a receipt, but no video") from None
+        if wrong := differences(Plan.model_validate(job.plan), receipt, video_bytes=video.bytes):
+            message = f"the receipt is not of the accepted request ({', '.join(wrong)}); the video is withheld"
+            raise _Unusable(message, code="receipt_mismatch")
         result = _finite(receipt.model_dump(mode="json"))
         return (lambda session, row: jobs.succeed(session, row, result=result)), sum(receipt.stage_seconds.values())
 
@@ -138,7 +168,8 @@ class Settler:
         except ArtifactMissing:
             return None
         except ValidationError as error:
-            raise _Unusable(f"{key} cannot be read, was it written by another version? {error.errors()[0]['msg']}") from error
+            faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:_MAX_FAULTS])
+            raise _Unusable(f"{key} is no record of this version ({faults})") from error
         if (record.id, record.attempt) != (job.id, job.attempt):
             raise _Unusable(f"{key} is the record of {record.id} attempt {record.attempt}")
         return record
@@ -146,6 +177,10 @@ class Settler:
 
 class _Unusable(Exception):
     """The store holds a record that cannot count. The job fails, with this as its message."""
+
+    def __init__(self, message: str, *, code: FailureCode = "internal_error") -> None:
+        super().__init__(message)
+        self.code: FailureCode = code
 
 
 def _failing(code: str, message: str) -> Move:
@@ -157,14 +192,6 @@ def _failing(code: str, message: str) -> Move:
         return True
 
     return move
-
-
-def _asked(fallback: FallbackUse | AppliedFallback) -> tuple[str, str, dict[str, Any], float]:
-    return fallback.concept, fallback.method, fallback.settings, round(fallback.strength, 4)
-
-
-def _promised(check: Check | PlannedCheck) -> tuple[str, str, float]:
-    return check.concept, check.detector, round(check.max_share, 6)
 
 
 def _began(job: Job, seconds: float) -> datetime:

@@ -86,10 +86,10 @@ class Sweep:
             for job in running:
                 self._settler.settle(job)
 
-    def observe(self, job: Job) -> Job:
+    def observe(self, job: Job, *, polled: bool = False) -> Job:
         """One unfinished job as it is now: is it running, has it ended? Asks Redis and the store, if they answer; SQL alone
         knows what was accepted, and a client is told that much also when they do not. Does not ask for one that waits for its
-        turn, whose present attempt nobody has heard of."""
+        turn, whose present attempt nobody has heard of. `polled` as in `Settler.settle`."""
         if job.status == "queued" and job.admitted_at is None:
             return job
         try:
@@ -98,7 +98,7 @@ class Sweep:
             holder = None
         self._started(job, holder)
         try:
-            self._settler.settle(job)
+            self._settler.settle(job, polled=polled)
         except _ONE_JOBS_TROUBLE as error:
             logger.warning("the store does not say whether it has ended: %s", error, extra=about(job))
         with self._database.read() as session:

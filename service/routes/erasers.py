@@ -105,7 +105,7 @@ def get_version(concept: ConceptPath, version: VersionPath, gateway: GatewayDep,
         row = registry.find(session, concept, version)
         job = erasers.trainings(session, [row]).get(row.job_id or "")
     if job is not None and row.status == "training":
-        gateway.sweep.observe(job)
+        gateway.sweep.observe(job, polled=True)
         return _view(gateway, concept, version)
     return views.eraser(row, job)
 

@@ -245,6 +245,7 @@ def receipt_of(task: GenerationTask, **changes: Any) -> Receipt:
         "fallbacks": fallbacks,
         "checks": checks,
         "prompt_sha256": digest_of(task.prompt),
+        "negative_prompt_sha256": digest_of(task.negative_prompt),
         "video_sha256": hashlib.sha256(VIDEO).hexdigest(),
         "video_bytes": len(VIDEO),
         "stage_seconds": {"encode": 0.1, "denoise": 0.5},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -12,6 +13,7 @@ from redis import Redis
 from service.client import Event, read_events
 from tests.service.calls import generate, train, wait_until
 from tests.service.hand import Hand
+from workers.contract import events_key
 
 
 def events(client: TestClient, path: str, **headers: str) -> list[Event]:
@@ -102,3 +104,28 @@ def test_a_training_is_followed_to_its_candidate(client: TestClient, hand: Hand)
 def test_a_shipped_eraser_has_only_an_end(client: TestClient) -> None:
     (only,) = events(client, "/erasers/church/1/events")
     assert (only.name, only.data["status"]) == ("settled", "active")
+
+
+def test_an_outcome_is_never_read_from_redis(client: TestClient, hand: Hand, redis: Redis) -> None:
+    """Events that workers do not send, and data that is not an object, are left out."""
+    accepted = generate(client)
+    follower = Follower(client, accepted["links"]["events"])
+    follower.start()
+    task = hand.take_generation()
+    forged = [
+        (b"settled", json.dumps({**accepted, "status": "succeeded"}).encode()),
+        (b"step\nevent: settled", b"{}"),
+        (b"\xff\xfe", b"{}"),
+        (b"step", b"[1]"),
+        (b"step", b"\xff"),
+        (b"step", b'{"a": ' * 10_000),
+        (b"step", json.dumps({"stage": "x" * 100_000}).encode()),
+        (b"step", b'{"loss": NaN}'),
+    ]
+    for name, data in forged:
+        redis.xadd(events_key(task.id), {b"event": name, b"data": data})
+    hand.fail("generate", task, "invalid_request")
+    follower.join(8)
+    assert told(follower.seen)[:-1] == [("step", {"loss": None})]
+    assert follower.seen[-1].name == "settled"
+    assert follower.seen[-1].data["status"] == "failed"

@@ -62,7 +62,7 @@ def test_a_receipt_with_another_fallback_shows_no_video(client: TestClient, hand
     use = FallbackUse.model_validate({**ZEBRA, "tokens_edited": 2, "score_before": 0.8, "score_after": 0.2})
     hand.finish(hand.take_generation(), fallbacks=() if change is None else (use.model_copy(update=change),))
     done = wait_until(lambda: settled(client, accepted["id"]))
-    assert (done["status"], done["error"]["code"]) == ("failed", "internal_error")
+    assert (done["status"], done["error"]["code"]) == ("failed", "receipt_mismatch")
     assert "fallbacks" in done["error"]["message"]
     assert client.get(accepted["links"]["video"]).status_code == 409
 

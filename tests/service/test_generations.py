@@ -74,16 +74,6 @@ def test_a_retryable_failure_is_tried_again_and_counts_its_attempts(client: Test
     assert hand.take() is None
 
 
-def test_a_receipt_without_the_eraser_withholds_the_video(client: TestClient, hand: Hand) -> None:
-    accepted = generate(client, erase=["parachute", "church"])
-    task = hand.take_generation()
-    hand.finish(task, erasers=receipt_of(task).erasers[:1])
-    failed = wait_until(lambda: settled(client, accepted["id"]))
-    assert (failed["status"], failed["error"]["code"]) == ("failed", "internal_error")
-    assert "withheld" in failed["error"]["message"]
-    assert client.get(failed["links"]["video"]).status_code == 409
-
-
 def test_a_record_of_another_job_or_version_fails_the_job(client: TestClient, hand: Hand) -> None:
     first, second = generate(client), generate(client)
     task = hand.take_generation()

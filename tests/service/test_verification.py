@@ -105,7 +105,7 @@ def test_a_receipt_that_does_not_hold_what_was_promised_shows_no_video(
     good = {**CHURCH, "share": 0.0, "verdict": "not_seen"}
     hand.finish(hand.take_generation(), checks=tuple(Check.model_validate(good | change) for change in checks))
     done = wait_until(lambda: settled(client, accepted["id"]))
-    assert (done["status"], done["error"]["code"]) == ("failed", "internal_error")
+    assert (done["status"], done["error"]["code"]) == ("failed", "receipt_mismatch")
     assert "withheld" in done["error"]["message"]
     assert client.get(accepted["links"]["video"]).status_code == 409
 

@@ -97,6 +97,7 @@ RECORDS: dict[str, Record] = {
         ),
         checks=(Check(concept="parachute", detector="miniature", max_share=0.25, share=0.125, verdict="not_seen"),),
         prompt_sha256=B,
+        negative_prompt_sha256=B,
         seed=7,
         width=64,
         height=64,

@@ -78,6 +78,7 @@ def make_receipt(
         fallbacks=fallbacks,
         checks=checks,
         prompt_sha256=hashlib.sha256(task.prompt.encode()).hexdigest(),
+        negative_prompt_sha256=hashlib.sha256(task.negative_prompt.encode()).hexdigest(),
         seed=task.seed,
         width=task.width,
         height=task.height,
