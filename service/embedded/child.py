@@ -20,7 +20,8 @@ LOG_LINES_SHOWN = 20
 @dataclass(frozen=True, kw_only=True)
 class ChildSpec:
     """What to run. `environment` is all it gets; `stop_seconds` is the time between asking it to stop and killing it;
-    with an exit code in `hopeless` it says that starting it again would end the same way."""
+    with an exit code in `hopeless` it says that starting it again would end the same way. `after_exit` is called with the exit
+    code before it is started again. It is asked to stop, and started again, when `is_intact` says False."""
 
     name: str
     command: list[str]
@@ -28,6 +29,8 @@ class ChildSpec:
     stop_seconds: float
     environment: Mapping[str, str] = field(repr=False)
     hopeless: frozenset[int] = frozenset()
+    after_exit: Callable[[int], None] = field(default=lambda _code: None, repr=False)
+    is_intact: Callable[[], bool] = field(default=lambda: True, repr=False)
 
 
 class Child:

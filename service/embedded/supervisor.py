@@ -54,6 +54,8 @@ class Supervisor:
                 self._restart_when_due(post, post.restart_at)
             elif (code := post.child.exit_code()) is not None:
                 self._note_end(post, code)
+            elif not post.child.spec.is_intact():
+                post.child.ask_to_stop()
 
     def stop(self) -> None:
         while self._posts:
@@ -75,6 +77,7 @@ class Supervisor:
         post.failures = 1 if post.child.age_seconds() > STABLE_SECONDS else post.failures + 1
         if post.failures >= MAX_FAILURES or code in post.child.spec.hopeless:
             raise ChildKeepsDying(name, post.failures, post.child.spec.log, post.child.last_log_lines())
+        post.child.spec.after_exit(code)
         pause = FIRST_PAUSE_SECONDS * 2 ** (post.failures - 1)
         post.restart_at = time.monotonic() + pause
         log.warning("%s ended with code %d; starting it again in %g s", name, code, pause)

@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +19,7 @@ from service.embedded import commands
 from service.embedded.child import ChildSpec
 from service.embedded.data_dir import DataDir
 from service.embedded.errors import PortTaken
+from service.embedded.queue_directory import QueueDirectory
 from service.embedded.supervisor import Supervisor
 from workers.addresses import LOOPBACK_NAMES
 
@@ -106,7 +107,9 @@ def _specs(options: UpOptions, data_dir: DataDir, port: int, valkey_socket: Path
             hopeless=commands.HOPELESS_EXIT_CODES,
         )
 
-    yield spec("valkey", commands.valkey(directory=data_dir.valkey, socket=valkey_socket), 5)
+    files = QueueDirectory(data_dir.valkey)
+    valkey = spec("valkey", commands.valkey(directory=data_dir.valkey, socket=valkey_socket), 5)
+    yield replace(valkey, after_exit=files.after_exit, is_intact=files.is_intact)
     yield spec("trainer", commands.trainer(), 5)  # a training that is cut short is queued again at the next start
     for number in range(1, options.workers + 1):
         yield spec("worker" if options.workers == 1 else f"worker-{number}", commands.worker(), 10)
