@@ -69,6 +69,9 @@ class Settings(CommonSettings):
     gate_max_erased: float = Field(default=0.10, ge=0, le=1, description="Concept left on plain prompts, relative to origin.")
     gate_max_synonym: float = Field(default=0.15, ge=0, le=1, description="Concept left on synonyms, relative to origin.")
     gate_min_kept: float = Field(default=0.90, ge=0, le=1, description="Other concepts kept, relative to origin.")
+    gate_min_scene_kept: float = Field(
+        default=0.95, ge=0, le=1, description="What else prompts with the concept ask for, kept, relative to origin."
+    )
     gate_min_probe_before: float = Field(default=0.9, ge=0, le=1, description="Without frames: the probe finds the concept.")
     gate_max_probe_after: float = Field(default=0.10, ge=0, le=1, description="Without frames: what the probe finds, relative.")
     gate_max_drift: float = Field(default=0.10, ge=0, description="Without frames: relative change of prompts without it.")

@@ -235,6 +235,9 @@ class Interaction(Record):
         default=None,
         description="what is neither, with both, relative to origin; in embeddings 1 less their change",
     )
+    scene_kept: float | None = Field(
+        default=None, ge=0, description="on frames: what else prompts with either concept ask for, with both, relative to origin"
+    )
 
     @property
     def left(self) -> float | None:

@@ -13,6 +13,7 @@ RATES = ("origin_rate", "erased_rate", "synonym_rate", "kept_rate")
 _COLUMNS = (
     *(Column(name, whole=True) for name in ("eraser", "status", "layer", "strength")),
     *(Column(rate.removesuffix("_rate"), whole=True) for rate in RATES),
+    Column("scene", least=5),
     Column("digest", least=12),
 )
 
@@ -30,7 +31,7 @@ def print_versions(versions: list[dict[str, Any]]) -> None:
 
 def _row(version: dict[str, Any]) -> tuple[str, ...]:
     evaluation = version["evaluation"] or {}
-    numbers = [version["layer"], version["strength"], *(evaluation.get(rate) for rate in RATES)]
+    numbers = [version["layer"], version["strength"], *(evaluation.get(rate) for rate in (*RATES, "scene_kept"))]
     name = f"{version['concept']}@{version['version']}"
     return name, version["status"], *map(_cell, numbers), (version["digest"] or "")[:12]
 

@@ -4,7 +4,8 @@ The trainer writes numbers into the artefact's `evaluation`:
 
 - measured on generated frames, as shares of frames: `origin_rate` (the concept without eraser), `erased_rate` (with it),
   `synonym_rate` (with it, prompts that use held-out synonyms; relative to `synonym_origin_rate` where that was measured, else
-  to `origin_rate`), and `kept_rate` (other concepts, already relative to origin);
+  to `origin_rate`), `kept_rate` (other concepts, already relative to origin), and `scene_kept` (what else prompts with the
+  concept ask for: background, motion, style, second object; already relative to origin);
 - where no detector sees the concept in frames: `probe_before`, `probe_after` (a probe on the encoder's output: share of
   concept prompts it finds) and `drift` (relative change of the embeddings of prompts without the concept).
 
@@ -34,6 +35,7 @@ class Thresholds:
     max_erased: float
     max_synonym: float
     min_kept: float
+    min_scene_kept: float
     min_probe_before: float
     max_probe_after: float
     max_drift: float
@@ -57,7 +59,7 @@ def judge(
     """`interactions` are those that count; None where they cannot be read, which does not pass."""
     numbers = {key: float(value) for key, value in (evaluation or {}).items() if _is_number(value)}
     measured_frames = evaluation is not None and any(key in evaluation for key in ("origin_rate", "erased_rate", "kept_rate"))
-    reasons = list(_frames(numbers, thresholds) if measured_frames else _probe(numbers, thresholds))
+    reasons = list(_frames(numbers, evaluation or {}, thresholds) if measured_frames else _probe(numbers, thresholds))
     if interactions is None:
         reasons.append("interactions cannot be read: the eraser was made by another version")
     for interaction in interactions or ():
@@ -65,8 +67,8 @@ def judge(
     return Verdict(passed=not reasons, reasons=tuple(reasons))
 
 
-def _frames(numbers: Mapping[str, float], limits: Thresholds) -> Iterator[str]:
-    yield from _missing(numbers, "origin_rate", "erased_rate", "synonym_rate", "kept_rate")
+def _frames(numbers: Mapping[str, float], evaluation: Mapping[str, Any], limits: Thresholds) -> Iterator[str]:
+    yield from _missing(numbers, "origin_rate", "erased_rate", "synonym_rate", "kept_rate", "scene_kept")
     origin = numbers.get("origin_rate", math.nan)
     if origin < limits.min_origin_rate or origin == 0:
         yield f"origin_rate {origin:.3f} is below {limits.min_origin_rate}: too little of the concept to measure its erasure"
@@ -79,6 +81,23 @@ def _frames(numbers: Mapping[str, float], limits: Thresholds) -> Iterator[str]:
         yield f"synonym_rate is {synonym:.3f} of origin, above {limits.max_synonym}"
     if (kept := numbers.get("kept_rate", math.nan)) < limits.min_kept:
         yield f"kept_rate {kept:.3f} is below {limits.min_kept}"
+    if (scene := numbers.get("scene_kept", math.nan)) < limits.min_scene_kept:
+        yield (
+            f"scene_kept {scene:.3f} is below {limits.min_scene_kept}: the eraser changes what else prompts with the concept ask "
+            f"for{_parts(evaluation)}; train another version, with the default method or a lower strength"
+        )
+
+
+def _parts(evaluation: Mapping[str, Any]) -> str:
+    """What is kept of each part of the scene, the worst first."""
+    parts = evaluation.get("scene_parts")
+    kept = {
+        name: numbers["kept"]
+        for name, numbers in (parts.items() if isinstance(parts, Mapping) else ())
+        if isinstance(numbers, Mapping) and _is_number(numbers.get("kept"))
+    }
+    worst = ", ".join(f"{name} {share:.0%}" for name, share in sorted(kept.items(), key=lambda item: item[1]))
+    return f" (kept: {worst})" if worst else ""
 
 
 def _probe(numbers: Mapping[str, float], limits: Thresholds) -> Iterator[str]:
@@ -104,12 +123,20 @@ def _together(pair: Interaction, limits: Thresholds, *, seen: bool) -> Iterator[
     asked = pair.measured == "frames" or not seen
     if asked and pair.kept_rate is not None and pair.kept_rate < limits.min_kept_pair:
         yield f"together with {name}, kept_rate {pair.kept_rate:.3f} is below {limits.min_kept_pair}"
+    if pair.scene_kept is not None and pair.scene_kept < limits.min_kept_pair:
+        yield f"together with {name}, scene_kept {pair.scene_kept:.3f} is below {limits.min_kept_pair}"
+
+
+_CURES = {
+    "scene_kept": ": evaluate the version again; where CLEARWAY_DETECTORS judge, with lines of the cell scene in "
+    "CLEARWAY_DETECTOR_PROMPTS"
+}
 
 
 def _missing(numbers: Mapping[str, float], *names: str) -> Iterator[str]:
     for name in names:
         if name not in numbers:
-            yield f"{name} was not measured"
+            yield f"{name} was not measured{_CURES.get(name, '')}"
 
 
 def _is_number(value: object) -> bool:

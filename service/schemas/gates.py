@@ -24,6 +24,7 @@ class GateThresholds(RequestBody):
     max_erased: Share = None
     max_synonym: Share = None
     min_kept: Share = None
+    min_scene_kept: Share = None
     min_probe_before: Share = None
     max_probe_after: Share = None
     max_drift: Ratio = None

@@ -27,3 +27,4 @@ class Interaction(ResponseBody):
     other_erased_rate: float | None
     other_left: float | None
     kept_rate: float | None = Field(description="what is neither concept, relative to origin")
+    scene_kept: float | None = Field(description="on frames: what else prompts with either concept ask for, relative to origin")

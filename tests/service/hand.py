@@ -49,7 +49,7 @@ from workers.store.artifacts import ArtifactStore
 FINGERPRINT = "f" * 64
 NOW = "2026-01-01T00:00:00+00:00"
 VIDEO = bytes(range(256)) * 8
-PASSING = {"origin_rate": 0.95, "erased_rate": 0.02, "synonym_rate": 0.05, "kept_rate": 0.97}
+PASSING = {"origin_rate": 0.95, "erased_rate": 0.02, "synonym_rate": 0.05, "kept_rate": 0.97, "scene_kept": 0.98}
 
 CARD = ModelCard(
     id="toy",

@@ -137,6 +137,7 @@ RECORDS: dict[str, Record] = {
                     other_origin_rate=0.8,
                     other_erased_rate=0.1,
                     kept_rate=1.02,
+                    scene_kept=0.97,
                 ).model_dump(mode="json")
             ],
         },

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from redis import Redis
 
@@ -32,6 +33,7 @@ from workers.detection.watch import Watch
 from workers.errors import InvalidPairs
 from workers.pipelines.base import Frames, VideoPipeline
 from workers.residency.resident import Resident
+from workers.scene import SeenScene, WantedScene
 from workers.store.artifacts import DirectoryStore
 from workers.training.evaluation import film_cells
 from workers.training.pairs import material_for
@@ -217,12 +219,19 @@ class Brightness:
 
     def probes(self, cell: Cell, n: int, seed: int) -> list[Probe]:
         self.asked.append((cell, n, seed))
-        prompt = {"plain": "a lantern", "synonym": "a red lantern", "others": "a cat"}[cell]
-        return [Probe(f"{prompt} on the {place}", "bright") for place in ("hill", "river", "field")[:n]]
+        prompt = {"plain": "a lantern", "synonym": "a red lantern", "scene": "a lantern and a cat", "others": "a cat"}[cell]
+        places = ("hill", "river", "field")[:n]
+        return [Probe(f"{prompt} on the {place}", "bright", WantedScene(background=place)) for place in places]
 
     def rate(self, frames: Frames, concept: str) -> float:
         assert concept == "bright"
         return float((frames.mean((1, 2, 3)) > 128).mean())
+
+    def scene(self, frames: Frames, probe: Probe) -> SeenScene:
+        """The background is as asked where the upper half is the brighter one."""
+        upper, lower = (half.mean((1, 2, 3)) for half in np.array_split(frames, 2, axis=1))
+        share = float((upper > lower).mean())
+        return SeenScene({"background": share}, share)
 
 
 def test_origin_and_erased_are_compared_on_the_same_clips(wan: VideoPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,8 +249,10 @@ def test_origin_and_erased_are_compared_on_the_same_clips(wan: VideoPipeline, mo
     assert numbers["others_origin_rate"] == numbers["others_rate"]
     assert numbers["kept_rate"] == (1.0 if numbers["others_rate"] else 0.0)
     assert (numbers["n"], numbers["seeds"]) == (3, [5000, 5001, 5002])
-    assert judge.asked == [("plain", 3, 5), ("synonym", 3, 5), ("others", 3, 5)]
-    assert ticks[-1] == (18, 18)
+    assert numbers["scene_origin_rate"] == numbers["scene_rate"]
+    assert numbers["scene_clips"] == 9  # of plain, synonym and scene; the others ask for another scene
+    assert judge.asked == [("plain", 3, 5), ("synonym", 3, 5), ("others", 3, 5), ("scene", 3, 5)]
+    assert ticks[-1] == (24, 24)
     strong = film_cells(wan, eraser, judge, n=3, seed=5).numbers()
     assert strong["origin_rate"] == numbers["origin_rate"]
 

@@ -55,6 +55,20 @@ def test_a_prompt_file_may_hold_a_byte_order_mark_and_any_separator_within_a_lin
     assert [probe.prompt for probe in detector.probes("plain", 1, seed=0)] == ["a cat\u2028on a sofa"]
 
 
+def test_the_scene_of_a_prompt_is_what_the_operator_says_that_it_must_still_show(tmp_path: Path) -> None:
+    line = {"concept": "cat", "cell": "scene", "prompt": "a cat beside a cup of coffee", "shows": "coffee"}
+    detector = detector_for("any", "cat", Watch.of(settings(tmp_path, *LINES, line)))
+    assert detector is not None
+    (probe,) = detector.probes("scene", 1, seed=0)
+    assert (probe.prompt, probe.shows, probe.scene.objects) == ("a cat beside a cup of coffee", "cat", ("coffee",))
+    cat, coffee = (photograph(name)[:300, :400] for name in ("cat", "coffee"))
+    seen = detector.scene(np.stack([coffee, coffee, cat, coffee]), probe)
+    assert (seen.whole, seen.parts) == (0.75, {"objects": 0.75})
+    none = detector_for("any", "cat", Watch.of(settings(tmp_path, *LINES)))
+    assert none is not None
+    assert none.probes("scene", 4, seed=0) == []
+
+
 def test_without_prompts_nothing_is_filmed_and_the_miniature_keeps_its_classifier(tmp_path: Path) -> None:
     watch = Watch.of(settings(tmp_path))
     assert watch.concepts == ["cat", "coffee"]
@@ -69,12 +83,13 @@ def test_without_prompts_nothing_is_filmed_and_the_miniature_keeps_its_classifie
     [
         (["{"], "line 1: Invalid JSON"),
         ([{**LINES[0], "prompts": "x"}], "line 1: prompts: Extra inputs"),
-        ([{**LINES[0], "cell": "plane"}], "line 1: cell: Input should be 'plain', 'synonym' or 'others'"),
+        ([{**LINES[0], "cell": "plane"}], "line 1: cell: Input should be 'plain', 'synonym', 'others' or 'scene'"),
         ([{**LINES[0], "prompt": " "}], "line 1: prompt"),
         ([*LINES, {**LINES[0], "concept": "dog"}], "line 5: no detector watches 'dog'; CLEARWAY_DETECTORS has cat, coffee"),
         ([{**LINES[3], "shows": "tea"}], "no detector watches 'tea'"),
         ([{**LINES[3], "shows": None}], "says in `shows` what else"),
         ([{**LINES[0], "shows": "coffee"}], "says in `shows` what else"),
+        ([{**LINES[0], "cell": "scene"}], "scene says in `shows` what else"),
         (LINES[:3], "'cat' has no line of the cell others"),
     ],
 )

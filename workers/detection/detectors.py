@@ -4,37 +4,50 @@ from __future__ import annotations
 
 import itertools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from erasers.evaluate.spelling import Spelling, respell
+from workers.scene import Part, SeenScene, WantedScene
 
 if TYPE_CHECKING:
     from workers.detection.watch import Watch
     from workers.pipelines.base import Frames
 
-MeasuredCell = Literal["plain", "synonym", "others"]
+RateCell = Literal["plain", "synonym", "others"]
 """plain: the concept by its name. synonym: by names that no training saw. others: everything but the concept."""
+MeasuredCell = Literal[RateCell, "scene"]
+"""scene: the concept by its name, among other things that the prompt asks for and that must stay."""
 Cell = Literal[MeasuredCell, Spelling]
 """misspelt, homoglyph: the plain prompts with the name in another spelling."""
 SPELLINGS: tuple[Spelling, ...] = get_args(Spelling)
-CELLS: tuple[MeasuredCell, ...] = get_args(MeasuredCell)
-"""What every training measures, and the gate goes by: all but other spellings."""
+CELLS: tuple[RateCell, ...] = get_args(RateCell)
+"""The cells of which the evaluation counts the concept, or what stands in its place in `others`."""
+MEASURED: tuple[MeasuredCell, ...] = (*CELLS, "scene")
+"""What every training films, and the gate goes by: all but other spellings."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A prompt, and the concept that its clip should show."""
+    """A prompt, the concept that its clip should show, and what else the prompt asks for."""
 
     prompt: str
     shows: str
+    scene: WantedScene = field(default_factory=WantedScene)
 
 
 class Detector(Protocol):
-    def probes(self, cell: Cell, n: int, seed: int) -> list[Probe]: ...
+    def probes(self, cell: Cell, n: int, seed: int) -> list[Probe]:
+        """As many as `n`; none of a cell that there are no prompts for."""
 
     def rate(self, frames: Frames, concept: str) -> float:
         """Share of frames that show the concept."""
+
+    def scene(self, frames: Frames, probe: Probe) -> SeenScene:
+        """How much of the scene of a prompt with the concept the frames show."""
 
 
 def detector_for(model: str, concept: str, watch: Watch) -> Detector | None:
@@ -69,6 +82,11 @@ class _WatchedDetector:
     def rate(self, frames: Frames, concept: str) -> float:
         return float(self._watch.shown(concept, frames).mean())
 
+    def scene(self, frames: Frames, probe: Probe) -> SeenScene:
+        """What is watched is all that it can tell: the objects of a scene, which may be places, too."""
+        shown = [self._watch.shown(name, frames) for name in probe.scene.objects]
+        return _seen({"objects": np.all(shown, axis=0)} if shown else {}, len(frames))
+
 
 class _MiniatureDetector:
     """The classifier that was trained on the same renders as the miniature."""
@@ -85,10 +103,30 @@ class _MiniatureDetector:
         if cell == "misspelt" or cell == "homoglyph":
             return _respelt(self.probes("plain", n, seed), self._concept, cell, seed)
         prompts = grammar.prompts(self._concept, n, seed, cell)
-        return [Probe(each.text, each.scene.subjects[0] if cell == "others" else self._concept) for each in prompts]
+        if cell == "others":
+            return [Probe(each.text, each.scene.subjects[0]) for each in prompts]
+        return [Probe(each.text, self._concept, grammar.asked(each, self._concept)) for each in prompts]
 
     def rate(self, frames: Frames, concept: str) -> float:
         return float(self._classifier.read(frames).shows(concept).mean())
+
+    def scene(self, frames: Frames, probe: Probe) -> SeenScene:
+        from workers.miniature.residue import residue
+
+        reading = self._classifier.read(frames)
+        alone = probe.scene.style is None and not probe.scene.objects
+        seen = _seen({part: reading.has(part, probe.scene) for part in probe.scene.parts}, len(frames))
+        return replace(
+            seen,
+            unrequested=float(reading.unrequested((probe.shows, *probe.scene.objects)).mean()),
+            residue=float(residue(frames, reading.backgrounds).mean()) if alone else None,
+        )
+
+
+def _seen(parts: dict[Part, NDArray[np.bool_]], frames: int) -> SeenScene:
+    """`parts`: (T,), the frames in which each is as asked."""
+    whole = np.all(list(parts.values()), axis=0) if parts else np.ones(frames, bool)
+    return SeenScene({part: float(as_asked.mean()) for part, as_asked in parts.items()}, float(whole.mean()))
 
 
 def _respelt(plain: list[Probe], concept: str, spelling: Spelling, seed: int) -> list[Probe]:

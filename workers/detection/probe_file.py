@@ -3,9 +3,11 @@
     {"concept": "church", "cell": "plain", "prompt": "a church on a hill"}
     {"concept": "church", "cell": "synonym", "prompt": "a chapel by the sea"}
     {"concept": "church", "cell": "others", "prompt": "a golf ball on grass", "shows": "golf ball"}
+    {"concept": "church", "cell": "scene", "prompt": "a church beside a golf ball", "shows": "golf ball"}
 
-Synonyms are names that no training sees; that is for whoever writes the file to keep. A line of `others` says what its
-video shows, which must be watched too. A concept has lines of all three cells, or it is not in the file.
+Synonyms are names that no training sees; that is for the author of the file to keep. A line of `others` says what its video
+shows, and a line of `scene` what its video must show beside the concept; both must be watched too. A concept has lines of
+`plain`, `synonym` and `others`, or it is not in the file. Without lines of `scene` the gate has no `scene_kept` to go by.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from workers.detection.detectors import CELLS, Cell, MeasuredCell, Probe
 from workers.errors import DetectorUnavailable
+from workers.scene import WantedScene
 from workers.settings import concept_key
 
 Probes = dict[tuple[str, Cell], tuple[Probe, ...]]
@@ -76,6 +79,8 @@ def _parse(line: str, watched: Collection[str]) -> tuple[str, Cell, Probe]:
     for name in (concept, shows):
         if name not in watched:
             raise ValueError(f"no detector watches {name!r}; CLEARWAY_DETECTORS has {', '.join(watched) or 'none'}")
-    if (row.cell == "others") != (shows != concept):
-        raise ValueError("a line of others says in `shows` what else its video shows; the other cells show the concept")
+    if (row.cell in ("others", "scene")) != (shows != concept):
+        raise ValueError("a line of others or scene says in `shows` what else its video shows; the other cells show the concept")
+    if row.cell == "scene":
+        return concept, row.cell, Probe(row.prompt, concept, WantedScene(objects=(shows,)))
     return concept, row.cell, Probe(row.prompt, shows)

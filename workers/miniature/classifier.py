@@ -7,6 +7,7 @@ alike, so it is trained (`classifier_training`) against pictures of that sort.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from workers.miniature.vae import to_pixels
 from workers.miniature.vocabulary import BACKGROUNDS, MOTIONS, OBJECTS, STYLES, SUBJECTS
 from workers.miniature.weights import CLASSIFIER_FILE
 from workers.miniature.world import NUM_FRAMES, SIZE, Frames
+from workers.scene import Part, WantedScene
 
 STYLE_NAMES = ("none", *STYLES)
 MOTION_STRIDE = 2
@@ -79,6 +81,25 @@ class Reading:
         if concept == "on fire":
             return self.on_fire
         raise ValueError(f"the classifier has no head for {concept!r}")
+
+    def has(self, part: Part, scene: WantedScene) -> np.ndarray:
+        """bool (T,): the frames in which a part of a scene is as asked. A motion is as asked in all of them or in none."""
+        frames = len(self.subjects)
+        match part:
+            case "background":
+                return np.array([background == scene.background for background in self.backgrounds])
+            case "style":
+                return np.array([style == scene.style for style in self.styles])
+            case "motion":
+                return np.full(frames, self.motion == scene.motion)
+            case "objects":
+                objects: np.ndarray = np.logical_and.reduce([self.shows(name) for name in scene.objects])
+                return objects
+
+    def unrequested(self, named: Collection[str]) -> np.ndarray:
+        """bool (T,): the frames that show a subject other than those `named`."""
+        others: np.ndarray = np.logical_or.reduce(self.subjects[:, [name not in named for name in SUBJECTS]], axis=1)
+        return others
 
 
 class Classifier:

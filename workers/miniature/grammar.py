@@ -24,9 +24,10 @@ from workers.miniature.vocabulary import (
     canonical,
 )
 from workers.miniature.world import Scene, random_scene
+from workers.scene import WantedScene
 
 Wording = Literal["canonical", "trainable", "held_out", "any"]
-PromptKind = Literal["plain", "synonym", "pair", "others"]
+PromptKind = Literal["plain", "synonym", "pair", "scene", "others"]
 
 JOINTS = ("and", "next to", "with", "beside", "near")
 OPENERS = ("", "", "", "a video of", "a clip of", "footage of", "a short film of", "a photo of", "a scene with")
@@ -43,11 +44,20 @@ FILLERS = (
 """Words that promise nothing about the picture; the models learn to look past them."""
 
 
-def caption(scene: Scene, rng: random.Random, *, wording: Wording = "any", of: str | None = None, fill: float = 0.0) -> str:
+def caption(
+    scene: Scene,
+    rng: random.Random,
+    *,
+    wording: Wording = "any",
+    of: str | None = None,
+    fill: float = 0.0,
+    complete: bool = False,
+) -> str:
     """One sentence for `scene`.
 
     `wording` rules the choice of synonyms: of the concept `of` alone when it is given (every other word is then
-    trainable), else of all. `fill` is the chance of words that mean nothing for the picture.
+    trainable), else of all. `fill` is the chance of words that mean nothing for the picture. `complete`: background and motion
+    are always named; else the caption leaves them out now and then.
     """
 
     base = rng.random()
@@ -64,9 +74,9 @@ def caption(scene: Scene, rng: random.Random, *, wording: Wording = "any", of: s
     if scene.on_fire:
         body = f"{body} {say(ATTRIBUTES['on fire'])}"
     parts = [body]
-    if draw("has background").random() < 0.85 or not subjects:
+    if complete or draw("has background").random() < 0.85 or not subjects:
         parts.append(say(BACKGROUNDS[scene.background]))
-    if subjects and draw("has motion").random() < 0.75:
+    if subjects and (complete or draw("has motion").random() < 0.75):
         parts.insert(draw("order").choice((1, len(parts))), say(MOTIONS[scene.motion]))
     if scene.style is None:
         parts[0] = f"{draw('opener').choice(OPENERS)} {parts[0]}".strip()
@@ -167,6 +177,22 @@ def _without(scene: Scene, concept: str, rng: random.Random) -> Scene:
     return replace(scene, subjects=(_other_object(scene.subjects, rng),))
 
 
+def asked(prompt: Prompt, concept: str) -> WantedScene:
+    """What the words of a prompt ask for beside the concept. A motion counts where something else than the concept moves."""
+    scene = prompt.scene
+    rest = tuple(name for name in scene.subjects if name != concept)
+    return WantedScene(
+        background=scene.background if _says(prompt.text, BACKGROUNDS[scene.background]) else None,
+        motion=scene.motion if rest and _says(prompt.text, MOTIONS[scene.motion]) else None,
+        style=scene.style if scene.style != concept else None,
+        objects=rest,
+    )
+
+
+def _says(text: str, word: Word) -> bool:
+    return any(phrase in text for phrase in (*word.seen, *word.held_out))
+
+
 def require(name: str) -> str:
     """The concept called `name`; ValueError with the concepts there are when the world has none."""
     concept = canonical(name)
@@ -194,6 +220,7 @@ def prompts(concept: str, n: int, seed: int, kind: PromptKind) -> list[Prompt]:
     """Evaluation prompts of one cell.
 
     plain: the concept by its canonical name, alone. synonym: by held-out synonyms. pair: beside another object.
+    scene: by its canonical name, with a background and a motion, and in turn alone, beside another object, and in a style.
     others: every other object in turn, alone, by its canonical name, without the concept.
     """
     concept = require(concept)
@@ -210,6 +237,8 @@ def _prompts(concept: str, n: int, rng: random.Random, kind: PromptKind) -> Iter
             scene = replace(random_scene(rng, plain=True), subjects=(target,))
             yield Prompt(caption(scene, rng, wording="canonical", of=target), scene)
         else:
-            scene = _scene_with(concept, rng, second=kind == "pair")
+            scene = _scene_with(concept, rng, second=kind == "pair" or (kind == "scene" and index % 3 == 1))
+            if kind == "scene" and index % 3 == 2 and scene.style is None:
+                scene = replace(scene, style=rng.choice(list(STYLES)))
             wording: Wording = "held_out" if kind == "synonym" else "canonical"
-            yield Prompt(caption(scene, rng, wording=wording, of=concept), scene)
+            yield Prompt(caption(scene, rng, wording=wording, of=concept, complete=kind == "scene"), scene)

@@ -27,8 +27,8 @@ class Measured:
     strength: float
     cell: str
     shares: tuple[float | None, ...]
-    """Of frames in which the detector sees what the prompt asks for, clip by clip; the seeds are the same in every cell. None
-    where the prompt asks for a concept that another eraser of the stack takes out."""
+    """Of frames in which the detector sees what the prompt asks for, in the cell `scene` beside the concept, clip by clip; the
+    seeds are the same in every cell. None where the prompt asks for a concept that another eraser of the stack takes out."""
     unchanged: float | None = None
     """In the cell of others, the share of prompts whose embeddings are the origin's, bit for bit, of those that count."""
 

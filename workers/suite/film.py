@@ -15,15 +15,15 @@ import erasers
 from erasers.artefact import CONFIG_FILE
 from erasers.pairs import Pairs
 from workers.contract import TrainingTask
-from workers.detection.detectors import CELLS, SPELLINGS, Cell, Detector, Probe, detector_for
+from workers.detection.detectors import CELLS, MEASURED, SPELLINGS, Cell, Detector, Probe, detector_for
 from workers.detection.watch import Watch
 from workers.miniature.vocabulary import PAPER_TEN
-from workers.pipelines.base import Stack, VideoPipeline
+from workers.pipelines.base import Frames, Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
 from workers.suite.cells import ORIGIN, Measured
 from workers.suite.variants import VARIANTS, Variant
-from workers.training.evaluation import clip_seeds, film, shares
+from workers.training.evaluation import clip_seeds, film, film_probes
 from workers.training.pairs import material_for
 from workers.training.train import train_eraser
 
@@ -60,7 +60,7 @@ class Studio:
         return list(self._origin(job) if job.variant == ORIGIN else self._erased(job))
 
     def _origin(self, job: Job) -> Iterator[Measured]:
-        for cell in (*CELLS, *SPELLINGS):
+        for cell in (*MEASURED, *SPELLINGS):
             if _lacks(job, 0.0, cell):
                 yield self._measure(job, cell, 0.0, Stack(), ())
 
@@ -68,7 +68,7 @@ class Studio:
         variant = VARIANTS[job.variant]
         factors = (1.0,) if job.own_strength else variant.factors
         wanted: list[tuple[float, Cell]] = [(factor, cell) for factor in factors for cell in CELLS]
-        wanted += [(1.0, spelling) for spelling in SPELLINGS]  # a question of reach, not of strength
+        wanted += [(1.0, "scene"), *((1.0, spelling) for spelling in SPELLINGS)]  # the latter: of reach, not of strength
         missing = [one for one in wanted if _lacks(job, *one)]
         if not missing:
             return
@@ -123,10 +123,11 @@ class Studio:
         seeds = clip_seeds(self._seed, job.clips)
         all_probes = detector.probes(cell, job.clips, self._seed)
         clips = list(zip(all_probes, seeds, strict=True))[len(before.shares) if before else 0 :]
-        counts = [cell != "others" or probe.shows not in erased for probe, _ in clips]
+        counts = [not _asks_for(probe, cell, erased) for probe, _ in clips]
         filmed = list(itertools.compress(clips, counts))
         probes = [probe for probe, _ in filmed]
-        seen = shares(self._pipeline, stack, detector, probes, [seed for _, seed in filmed], tick=lambda: None)
+        made = film_probes(self._pipeline, stack, probes, [seed for _, seed in filmed], tick=lambda: None)
+        seen = (_share(detector, cell, probe, frames) for probe, frames in made)
         shown = tuple(round(next(seen), 4) if one else None for one in counts)
         strength = stack.erasers[0].strength * factor if stack.erasers else 0.0
         unchanged = self._unchanged(probes, stack) if cell == "others" else None
@@ -145,6 +146,16 @@ class Studio:
                 and torch.equal(erased.negative_prompt_embeds, origin.negative_prompt_embeds)
             )
         return sum(same) / max(1, len(same))
+
+
+def _asks_for(probe: Probe, cell: Cell, erased: Sequence[str]) -> bool:
+    """Whether what should stay in the clip is among what the stack takes out."""
+    stays = {"others": (probe.shows,), "scene": probe.scene.objects}.get(cell, ())
+    return any(name in erased for name in stays)
+
+
+def _share(detector: Detector, cell: Cell, probe: Probe, frames: Frames) -> float:
+    return detector.scene(frames, probe).whole if cell == "scene" else detector.rate(frames, probe.shows)
 
 
 _studio: Studio | None = None

@@ -1,17 +1,18 @@
 """How well an eraser erases, measured on clips: origin and erased on the same prompts and seeds, by the pipeline that serves.
 
-Rates are shares of frames in which the detector sees what the prompt asks for.
+Rates are shares of frames in which the detector sees what the prompt asks for. What erasing does to the rest of the same
+prompt is measured on every clip of a prompt with the concept; `scene_numbers` says how.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypedDict
+from dataclasses import dataclass, field
 
 from erasers import Eraser
-from workers.detection.detectors import CELLS, Cell, Detector, Probe
+from workers.detection.detectors import CELLS, MEASURED, Cell, Detector, Probe
 from workers.pipelines.base import Frames, Shape, Stack, VideoPipeline
+from workers.scene import SceneNumbers, SeenScene, scene_numbers
 
 BATCH = 4
 """Clips denoised together."""
@@ -20,7 +21,7 @@ Tick = Callable[[int, int], None]
 """Called with clips done and clips in all, many times a clip; what it raises ends the evaluation."""
 
 
-class FrameNumbers(TypedDict):
+class FrameNumbers(SceneNumbers):
     origin_rate: float
     """plain prompts, no eraser"""
     erased_rate: float
@@ -33,7 +34,7 @@ class FrameNumbers(TypedDict):
     kept_rate: float
     """others_rate relative to others_origin_rate"""
     n: int
-    """clips in each of the six cells"""
+    """clips in each of the eight cells"""
     seeds: list[int]
     """of the clips of a cell, in order"""
 
@@ -47,9 +48,11 @@ class Filmed:
     seed: int
     shares: Mapping[tuple[Cell, bool], Sequence[float]]
     """Of each cell, without and with the eraser, clip by clip."""
+    scenes: Mapping[tuple[Cell, bool], Sequence[SeenScene]] = field(default_factory=dict)
+    """The same, of the cells with the concept."""
 
     def numbers(self) -> FrameNumbers:
-        rates = {cell: round(sum(seen) / self.n, 4) for cell, seen in self.shares.items()}
+        rates = {(cell, on): round(sum(self.shares[cell, on]) / self.n, 4) for cell in CELLS for on in (False, True)}
         others = rates["others", False]
         return FrameNumbers(
             origin_rate=rates["plain", False],
@@ -61,7 +64,11 @@ class Filmed:
             kept_rate=round(rates["others", True] / others, 4) if others else 0.0,
             n=self.n,
             seeds=clip_seeds(self.seed, self.n),
+            **scene_numbers(self._scenes(erased=False), self._scenes(erased=True)),
         )
+
+    def _scenes(self, *, erased: bool) -> list[SeenScene]:
+        return [scene for (_, on), seen in self.scenes.items() if on is erased for scene in seen]
 
 
 def film_cells(
@@ -69,18 +76,21 @@ def film_cells(
 ) -> Filmed:
     """Every cell without the eraser and with it, on the same prompts and seeds."""
     seeds = clip_seeds(seed, n)
-    total, done = 6 * n, 0
+    cells = {cell: detector.probes(cell, n, seed) for cell in MEASURED}
+    total, done = 2 * sum(map(len, cells.values())), 0
     seen: dict[tuple[Cell, bool], list[float]] = {}
-    for cell in CELLS:
-        probes = detector.probes(cell, n, seed)
+    scenes: dict[tuple[Cell, bool], list[SeenScene]] = {}
+    for cell, probes in cells.items():
         for erased in (False, True):
             stack = Stack((eraser,), (None,)) if erased else Stack()
-            seen[cell, erased] = []
-            for share in shares(pipeline, stack, detector, probes, seeds, tick=lambda: tick(done, total)):  # noqa: B023
-                seen[cell, erased].append(share)
+            seen[cell, erased], scenes[cell, erased] = [], []
+            for probe, frames in film_probes(pipeline, stack, probes, seeds, tick=lambda: tick(done, total)):  # noqa: B023
+                seen[cell, erased].append(detector.rate(frames, probe.shows))
+                if cell != "others":
+                    scenes[cell, erased].append(detector.scene(frames, probe))
                 done += 1
     tick(done, total)
-    return Filmed(detector, n, seed, seen)
+    return Filmed(detector, n, seed, seen, scenes)
 
 
 def clip_seeds(seed: int, n: int) -> list[int]:
@@ -113,16 +123,9 @@ def film(
             yield pipeline.decode(latents[index : index + 1])
 
 
-def shares(
-    pipeline: VideoPipeline,
-    stack: Stack,
-    detector: Detector,
-    probes: Sequence[Probe],
-    seeds: Sequence[int],
-    *,
-    tick: Callable[[], None],
-) -> Iterator[float]:
-    """One share of frames per probe."""
-    clips = film(pipeline, [probe.prompt for probe in probes], seeds, stack, tick=tick)
-    for probe, frames in zip(probes, clips, strict=True):
-        yield detector.rate(frames, probe.shows)
+def film_probes(
+    pipeline: VideoPipeline, stack: Stack, probes: Sequence[Probe], seeds: Sequence[int], *, tick: Callable[[], None]
+) -> Iterator[tuple[Probe, Frames]]:
+    """Each probe with the frames of its clip. `seeds`: as many as there are probes, or more."""
+    clips = film(pipeline, [probe.prompt for probe in probes], seeds[: len(probes)], stack, tick=tick)
+    yield from zip(probes, clips, strict=True)

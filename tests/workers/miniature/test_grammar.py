@@ -75,6 +75,33 @@ def test_others_never_show_the_concept() -> None:
         assert "church" not in prompt.scene.subjects
 
 
+def test_scene_prompts_name_everything_that_must_stay() -> None:
+    prompts = grammar.prompts("parachute", 12, seed=1, kind="scene")
+    for index, prompt in enumerate(prompts):
+        wanted = grammar.asked(prompt, "parachute")
+        assert "parachute" in prompt.text
+        assert wanted.background == prompt.scene.background
+        assert any(says(prompt.text, phrase) for phrase in BACKGROUNDS[prompt.scene.background].seen)
+        assert bool(wanted.objects) == (index % 3 == 1)
+        assert wanted.motion == (prompt.scene.motion if wanted.objects else None)
+        assert bool(wanted.style) == (index % 3 == 2)
+        assert "parachute" not in wanted.objects
+
+
+def test_what_the_words_leave_out_is_not_asked_for() -> None:
+    prompts = grammar.prompts("church", 60, seed=1, kind="plain")
+    named = [any(says(each.text, phrase) for phrase in BACKGROUNDS[each.scene.background].seen) for each in prompts]
+    assert [grammar.asked(each, "church").background is not None for each in prompts] == named
+    assert 0 < sum(named) < len(named)
+
+
+def test_the_scene_of_a_style_is_its_subject_and_not_the_style() -> None:
+    for prompt in grammar.prompts("pencil sketch", 9, seed=1, kind="scene"):
+        wanted = grammar.asked(prompt, "pencil sketch")
+        assert wanted.style is None
+        assert wanted.objects == prompt.scene.subjects
+
+
 def test_canonical_knows_synonyms_and_nothing_else() -> None:
     assert canonical("Skydiving  Canopy") == "parachute"
     assert canonical("dragon") is None
