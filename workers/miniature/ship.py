@@ -1,7 +1,7 @@
 """Trains and evaluates the erasers that ship with the miniature: `python -m workers.miniature.ship [--clips 30]`.
 
-They go the way of every training, `workers.training.train`, and differ from an operator's in nothing but where they are put.
-They are CLEAR's, which is not the default method: what is served here are erasers of both.
+They are trained as an operator's are, by `workers.training.train` with the default method, and differ in nothing but where they
+are put.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from erasers import methods
 from workers.contract import TrainingTask
 from workers.miniature.vocabulary import CONCEPTS, PAPER_TEN, canonical
 from workers.miniature.weights import ERASERS_DIR, eraser_directory
@@ -18,7 +19,7 @@ from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
 from workers.training.train import train_eraser
 
-SHOWN = ("layer", "strength", "origin_rate", "erased_rate", "synonym_origin_rate", "synonym_rate", "kept_rate", "n")
+SHOWN = ("layer", "strength", "origin_rate", "erased_rate", "synonym_origin_rate", "synonym_rate", "kept_rate", "scene_kept", "n")
 
 
 def main() -> None:
@@ -27,6 +28,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=30, help="in each cell of the evaluation")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--directory", type=Path, default=ERASERS_DIR)
+    parser.add_argument("--method", default=methods.DEFAULT, help="the default one where none is named")
     parser.add_argument("--config", type=json.loads, default={}, help="options of the method, as JSON")
     options = parser.parse_args()
     if unknown := [concept for concept in options.concepts if canonical(concept) != concept]:
@@ -39,7 +41,7 @@ def main() -> None:
             model="miniature",
             concept=concept,
             version=1,
-            method="clear",
+            method=options.method,
             config=options.config,
             seed=options.seed,
         )
