@@ -83,6 +83,8 @@ def build(
     starts = torch.cat([torch.zeros(1, dtype=torch.long), torch.cumsum(lengths, 0)])
     layers, width = len(encoders.blocks(encoder.text_encoder)), encoders.d_model(encoder.text_encoder)
     dtype = next(encoder.text_encoder.parameters()).dtype
+    if dtype == torch.float16:  # T5 in float16 has states in float32 that exceed it
+        dtype = torch.float32
     states = _allocate((layers, int(starts[-1]), width), dtype, encoder.device, budget_bytes, directory)
     final = torch.empty((len(distinct), width), device=encoder.device)
     done = 0

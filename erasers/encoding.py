@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from erasers import offload
 from erasers.errors import ConfigError, PromptTooLong
 from erasers.hooks import real_tokens_of
 
@@ -53,7 +54,7 @@ class PromptEncoder:
 
     @property
     def device(self) -> torch.device:
-        return next(self.text_encoder.parameters()).device
+        return offload.device(self.text_encoder)
 
     def token_ids(self, prompts: Sequence[str]) -> list[list[int]]:
         """Nothing is cut off: a prompt with more than `max_length` tokens raises PromptTooLong."""

@@ -23,6 +23,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from erasers import offload
 from erasers.errors import EncoderError
 
 _HASHED = torch.bfloat16
@@ -39,11 +40,12 @@ _THREADS = 8
 def sha256(text_encoder: nn.Module, architecture: list[Any]) -> str:
     """64 hexadecimal digits over the architecture and every weight's name, shape and values, in the order of names.
 
-    Raises EncoderError for a weight that is not finite: in float16, for example, what was larger than 65,504.
+    Raises EncoderError for a weight that is not finite (in float16, for example, one that was larger than 65,504), or whose
+    values are offloaded to where they cannot be read.
     """
     total = hashlib.sha256(json.dumps(architecture).encode())
     files = _Files(text_encoder)
-    weights = sorted(text_encoder.state_dict().items())
+    weights = sorted(offload.weights(text_encoder).items())
     distinct: dict[tuple[int, torch.dtype, torch.Size], tuple[str, Tensor]] = {}  # tied weights are hashed once
     for name, weight in weights:
         distinct.setdefault(_storage(weight), (name, weight))

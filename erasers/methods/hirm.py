@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from erasers import encoders
+from erasers import encoders, offload
 from erasers.encoding import PromptEncoder, mean_by_prompt
 from erasers.errors import ArtefactInvalid
 from erasers.methods.base import AttentionMethod, Edit, Fitted, Tensors, TrainingSet
@@ -63,9 +63,9 @@ class Hirm(AttentionMethod[HirmConfig]):
         projection = encoders.attention_projection(encoder.text_encoder, layer)
         names = data.concept.names
         target = _target(encoder, names, config, data.seed)
-        weight: Tensor = projection.weight  # type: ignore[assignment]
-        change = torch.zeros_like(weight, dtype=torch.float32, requires_grad=True)
-        optimiser = torch.optim.Adam([change], config.step_size * float(weight.detach().float().square().mean().sqrt()))
+        weight = offload.weight_of(encoder.text_encoder, projection)
+        change = torch.zeros(weight.shape, device=encoder.device, requires_grad=True)
+        optimiser = torch.optim.Adam([change], config.step_size * float(weight.float().square().mean().sqrt()))
         with _changed(projection, change):
             for step in range(1, config.steps + 1):
                 states = torch.cat(_last_states(encoder, names))

@@ -68,6 +68,14 @@ def test_an_eraser_acts_on_states_that_exceed_float16(large: Path) -> None:
     assert not torch.equal(erased, encode(half, Stack())[0])
 
 
+def test_training_in_float16_keeps_states_that_exceed_it(large: Path) -> None:
+    """The eraser is like that of float32; with states cut to float16 it would not be finite."""
+    half, full = (load_directory(large, model_id="large", placement=one) for one in (FLOAT16, place("cpu")))
+    made, expected = (train_lantern(pipeline, method="steering").tensors for pipeline in (half, full))
+    for name, tensor in expected.items():
+        torch.testing.assert_close(made[name], tensor, rtol=0.1, atol=0.1 * float(tensor.abs().max()))
+
+
 def test_other_weights_that_float16_cannot_hold_are_refused(wan_directory: Path, tmp_path: Path) -> None:
     pipe: Any = DiffusionPipeline.from_pretrained(wan_directory, dtype=torch.float32)
     projection: nn.Module = erasers.encoders.attention_projection(pipe.text_encoder, 0)
