@@ -20,7 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.domain.roles import Role
 from service.errors import CallerError
-from service.store import keys
+from service.schemas.keys import MAX_GRACE_SECONDS
+from service.store import clock, keys
 from service.store.database import Database
 from service.store.models import ApiKey
 
@@ -70,11 +71,12 @@ def authenticate(database: Database, token: str | None) -> Caller:
         key_id, secret = match.groups()
         with database.read() as session:
             key = keys.find_valid(session, key_id)
+            ends = key is not None and (key.expires_at or key.previous_until) is not None
+            now = clock.now(session) if ends else datetime.now(UTC)
         digest = _digest(secret)
         current = hmac.compare_digest(key.secret_sha256 if key else _NO_DIGEST, digest)
         previous = hmac.compare_digest((key and key.previous_sha256) or _NO_DIGEST, digest)
         if key and (current or previous):
-            now = datetime.now(UTC)
             _check_time(key, current, now)
             _note_use(database, key, now)
             return Caller(key_id=key.id, role=cast(Role, key.role))
@@ -84,12 +86,12 @@ def authenticate(database: Database, token: str | None) -> Caller:
 def _check_time(key: ApiKey, current: bool, now: datetime) -> None:
     if key.expires_at is not None and key.expires_at <= now:
         raise CallerError("key_expired", f"this API key expired at {key.expires_at:%Y-%m-%d %H:%M:%S} UTC: ask an operator")
-    if not current and (key.previous_until is None or key.previous_until <= now):
+    if not current and (key.previous_until is None or not now < key.previous_until <= now + timedelta(seconds=MAX_GRACE_SECONDS)):
         raise CallerError("key_expired", "this API key was rotated and has another secret now: use the new one")
 
 
 def _note_use(database: Database, key: ApiKey, now: datetime) -> None:
-    if key.last_used_at is not None and now - key.last_used_at < _NOTED_FOR:
+    if key.last_used_at is not None and timedelta() <= now - key.last_used_at < _NOTED_FOR:
         return
     try:
         with database.write() as session:

@@ -70,7 +70,7 @@ def _run(
         logger.warning("not run: %s", refused)
     except LeaseLost as lost:
         logger.error("nothing published: %s", lost)
-    except (ArtifactError, OSError) as away:
+    except ArtifactError as away:
         logger.error("it ends without a record, the store does not answer: %s", away)
 
 

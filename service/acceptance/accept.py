@@ -79,8 +79,10 @@ def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, 
         try:
             with gateway.database.shared() as session:  # no alias takes the concept's name meanwhile
                 job = _insert_training(gateway, session, caller, request, card, claim)
-        except IntegrityError:  # two gateways gave out the same version number (PostgreSQL; SQLite has one writer)
-            continue
+        except IntegrityError as error:
+            if not erasers.is_version_taken(error):
+                raise
+            continue  # two gateways gave out the same number (PostgreSQL; SQLite has one writer)
         _accepted(gateway, job)
         return job
     message = f"too many trainings of {request.concept!r} begin at once: try again"

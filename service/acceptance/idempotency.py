@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.auth import Caller
@@ -27,6 +27,9 @@ from service.store.database import Database
 from service.store.models import Job
 
 Call = Literal["POST /generate", "POST /erasers", "POST /v1/videos"]
+
+_TRIES = 5
+"""A key that is taken names a job at once, unless it is forgotten between two looks."""
 
 REPLAYED = {"Idempotent-Replayed": "true"}
 """Headers of an answer that tells of a job which an earlier request made."""
@@ -50,10 +53,9 @@ class Claim:
 
     def take(self, session: Session, job_id: str) -> None:
         """Before the job is inserted, in its transaction. Raises `Taken`."""
-        try:
-            idempotency.insert(session, key_id=self.key_id, key=self.key, request_sha256=self.request_sha256, job_id=job_id)
-        except IntegrityError as error:
-            raise Taken from error
+        values = {"key_id": self.key_id, "key": self.key, "request_sha256": self.request_sha256, "job_id": job_id}
+        if not idempotency.insert(session, **values):
+            raise Taken
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,13 @@ def accept_once(database: Database, claim: Claim | None, accept: Callable[[], Jo
     A job that exists is found before anything of the request is checked: a replay is answered also when an eraser was retired
     or a model went away meanwhile.
     """
-    if claim is not None and (earlier := _earlier(database, claim)) is not None:
-        return Accepted(earlier, replayed=True)
-    try:
-        return Accepted(accept(), replayed=False)
-    except Taken:
-        return accept_once(database, claim, accept)
+    for _ in range(_TRIES):
+        if claim is not None and (earlier := _earlier(database, claim)) is not None:
+            return Accepted(earlier, replayed=True)
+        with suppress(Taken):
+            return Accepted(accept(), replayed=False)
+    message = "another request with this key is being accepted: try again"
+    raise StateError("invalid_state", message, param=IDEMPOTENCY_KEY, retry_after_seconds=1)
 
 
 def _earlier(database: Database, claim: Claim) -> Job | None:

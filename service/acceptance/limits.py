@@ -7,14 +7,14 @@ counted one after the other. What has to do with running is not refused here; th
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from service.auth import Caller
 from service.errors import LimitError, UnavailableError
 from service.gateway import Gateway
-from service.store import keys, line
+from service.store import clock, keys, line
 
 _MINUTE = timedelta(minutes=1)
 _RETRY_QUEUED_SECONDS = 10
@@ -40,13 +40,16 @@ def _allow_key(session: Session, key_id: str) -> None:
         message = f"this key has {key.max_queued} jobs queued, which is all it may have: wait until some have run, or cancel some"
         raise LimitError("too_many_queued", message, retry_after_seconds=_RETRY_QUEUED_SECONDS)
     if key.requests_per_minute is not None:
-        key.bucket_full_at = take(key.bucket_full_at, per_minute=key.requests_per_minute, now=datetime.now(UTC))
+        key.bucket_full_at = take(key.bucket_full_at, per_minute=key.requests_per_minute, now=clock.now(session))
 
 
 def take(full_at: datetime | None, *, per_minute: int, now: datetime) -> datetime:
     """One request out of a bucket that holds `per_minute` and fills evenly, in a minute. The bucket is kept as the moment when it
-    is full again; `full_at` is that of before, the answer that of afterwards. Raises `LimitError` where it is empty."""
+    is full again; `full_at` is that of before, the answer that of afterwards. Raises `LimitError` where it is empty. A `full_at`
+    that no bucket can have was written by a wrong clock and is void."""
     drop = _MINUTE / per_minute
+    if full_at is not None and full_at - now > 2 * _MINUTE:
+        full_at = None
     full_at = max(full_at or now, now) + drop
     wait = full_at - now - _MINUTE
     if wait > timedelta(0):

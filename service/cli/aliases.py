@@ -16,9 +16,7 @@ AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="For instanc
 
 
 @app.command("list")
-def list_(
-    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
-) -> None:
+def list_(as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """List the aliases and the concept of each."""
     with connect(url, key, data_dir) as client:
         aliases = list(client.aliases())

@@ -60,9 +60,7 @@ def train(
 
 
 @app.command("list")
-def list_(
-    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
-) -> None:
+def list_(as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """List every version of every concept."""
     with connect(url, key, data_dir) as client:
         versions = [version for concept in client.erasers() for version in concept["versions"]]

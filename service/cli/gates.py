@@ -17,9 +17,7 @@ ThresholdsArgument = Annotated[list[str], typer.Argument(metavar="NAME=NUMBER...
 
 
 @app.command("list")
-def list_(
-    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
-) -> None:
+def list_(as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """List the concepts with thresholds of their own, then the deployment's thresholds for all others."""
     with connect(url, key, data_dir) as client:
         found = client.gates()

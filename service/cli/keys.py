@@ -57,9 +57,7 @@ def create(
 
 
 @app.command("list")
-def list_(
-    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
-) -> None:
+def list_(as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """List the keys that are not revoked, without their secrets."""
     with connect(url, key, data_dir) as client:
         keys = client.api_keys()

@@ -13,9 +13,7 @@ app = typer.Typer(help="List and show models.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_(
-    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
-) -> None:
+def list_(as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """Every model, whether a worker has it loaded, and what requests get that say nothing else."""
     with connect(url, key, data_dir) as client:
         models = client.models()

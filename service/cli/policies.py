@@ -16,9 +16,7 @@ NameArgument = Annotated[str, typer.Argument(help="For instance house-rules.")]
 
 
 @app.command("list")
-def list_(
-    as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None
-) -> None:
+def list_(as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
     """List the policies in force, what each makes mandatory, and for which keys."""
     with connect(url, key, data_dir) as client:
         policies = client.policies()

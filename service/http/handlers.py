@@ -42,8 +42,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_exception)
     for unavailable in (sql.OperationalError, sql.InterfaceError, sql.TimeoutError):
         app.add_exception_handler(unavailable, _database_error)
-    for lost in (ArtifactError, OSError):
-        app.add_exception_handler(lost, _store_error)
+    app.add_exception_handler(ArtifactError, _store_error)
     app.add_exception_handler(Exception, _defect)
 
 
@@ -82,8 +81,11 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
     raised = cast(HTTPException, error)
-    code, message = _OF_STATUS.get(raised.status_code, ("invalid_request", raised.detail))
-    return error_response(ServiceError(code, message), raised.headers)
+    if raised.status_code in _OF_STATUS:
+        return error_response(ServiceError(*_OF_STATUS[raised.status_code]), raised.headers)
+    code: ErrorCode = "internal_error" if raised.status_code >= 500 else "invalid_request"
+    body = error_body(ServiceError(code, raised.detail))
+    return JSONResponse(body.model_dump(), raised.status_code, raised.headers)
 
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:

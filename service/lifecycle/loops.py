@@ -29,7 +29,7 @@ _BLOCK_SECONDS = 0.2
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
-_PASSING = (SQLAlchemyError, RedisError, ArtifactError, OSError)
+_PASSING = (SQLAlchemyError, RedisError, ArtifactError)
 """What a loop survives: parts that are away for a while. Anything else is a defect; it is logged with its trace."""
 
 

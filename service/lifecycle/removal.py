@@ -35,7 +35,7 @@ class Remover:
             return False
         try:
             self._store.delete(f"videos/{job.id}")
-        except (ArtifactError, OSError) as error:
+        except ArtifactError as error:
             logger.warning("its artifacts cannot be deleted yet: %s", error, extra=about(job))
             return False
         self._flight.forget(job.id)

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 _STOP_AGAIN_WITHIN = timedelta(hours=1)
 _MAX_MISSING = 500
 """Jobs that Redis lost looked at in one pass, oldest first: a pass stays short, however large the window."""
-_ONE_JOBS_TROUBLE = (ArtifactError, OSError, ValidationError)
+_ONE_JOBS_TROUBLE = (ArtifactError, ValidationError)
 """What keeps one job from being swept, and must not keep the others."""
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,7 +22,7 @@ from service.domain.turns import first
 from service.lifecycle.queue import JobQueue
 from service.lifecycle.ring import ring
 from service.logs import about
-from service.store import line
+from service.store import clock, line
 from service.store.database import Database
 from service.store.models import Job
 from workers.contract import WorkerKind
@@ -72,7 +71,7 @@ class Window:
             if job is None:
                 del waiting[turn.key_id]
                 continue
-            now = datetime.now(UTC)
+            now = clock.now(session)
             if line.admit(session, job, at=now):
                 admitted.append(job)
                 waiting[turn.key_id] = turn.served(now)

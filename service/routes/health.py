@@ -51,7 +51,7 @@ def _database(gateway: Gateway) -> bool:
 def _artifacts(gateway: Gateway) -> bool:
     try:
         gateway.store.list("models")
-    except (ArtifactError, OSError) as error:
+    except ArtifactError as error:
         logger.warning("the artifact store: %s", error)
         return False
     return True

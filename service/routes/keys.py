@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast, get_args
 
 from fastapi import APIRouter
@@ -15,7 +15,7 @@ from service.domain.roles import Role
 from service.errors import MissingError, StateError
 from service.http.handlers import responses
 from service.schemas.keys import CreatedKey, Key, KeyChange, KeyLimits, KeyRequest, Keys, RotateRequest
-from service.store import keys
+from service.store import clock, keys
 from service.store.models import ApiKey
 
 router = APIRouter(
@@ -86,7 +86,7 @@ def rotate_key(id: str, gateway: GatewayDep, caller: OperatorDep, request: Rotat
     grace = timedelta(seconds=request.grace_seconds if request else 0)
     with gateway.database.exclusive() as session:
         key = _found(session, id)
-        now = datetime.now(UTC)
+        now = clock.now(session)
         if key.expires_at is not None and key.expires_at <= now:
             raise StateError("invalid_state", "this key has expired, with any secret: PATCH its `expires_at` first")
         made = new_key(key.id)

@@ -7,11 +7,19 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer
 
 from service.domain.states import VersionStatus, check_version_move
+from service.store.conflicts import is_duplicate
 from service.store.identifiers import new_id
 from service.store.models import EraserVersion, Job
+
+
+def is_version_taken(error: IntegrityError) -> bool:
+    """Whether an insert failed because its concept has that version already."""
+    columns = "eraser_versions.concept, eraser_versions.version"
+    return is_duplicate(error, constraint="uq_eraser_versions_concept_version", columns=columns)
 
 
 def insert_training(

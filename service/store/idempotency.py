@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from service.store import clock
+from service.store.conflicts import insert_if_absent
 from service.store.models import IdempotencyKey
 
 
-def insert(session: Session, *, key_id: str, key: str, request_sha256: str, job_id: str) -> None:
-    """Raises `IntegrityError` where the key is taken. PostgreSQL waits for a transaction that is about to take it."""
-    row = IdempotencyKey(key_id=key_id, key=key, request_sha256=request_sha256, job_id=job_id, created_at=datetime.now(UTC))
-    session.add(row)
-    session.flush()
+def insert(session: Session, *, key_id: str, key: str, request_sha256: str, job_id: str) -> bool:
+    """False where the key is taken. PostgreSQL waits for a transaction that is about to take it."""
+    values = {"key_id": key_id, "key": key, "request_sha256": request_sha256, "job_id": job_id, "created_at": clock.now(session)}
+    return insert_if_absent(session, IdempotencyKey, values)
 
 
 def get(session: Session, *, key_id: str, key: str) -> IdempotencyKey | None:
@@ -27,4 +28,4 @@ def forget_request(session: Session, job_id: str) -> None:
 
 
 def purge(session: Session, *, older_than: timedelta) -> None:
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < datetime.now(UTC) - older_than))
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock.now(session) - older_than))

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, CursorResult, Select, delete, func, litera
 from sqlalchemy.orm import Session
 
 from service.domain.states import TERMINAL, JobStatus, check_job_move
-from service.store import webhooks
+from service.store import clock, webhooks
 from service.store.identifiers import Prefix, bounds
 from service.store.models import CANCELED, DELETED, Job
 from workers.contract import WORKER_KINDS, WorkerKind
@@ -117,7 +117,7 @@ def in_status(session: Session, status: JobStatus) -> Sequence[Job]:
 
 
 def canceled_lately(session: Session, *, within: timedelta) -> Sequence[Job]:
-    return session.scalars(_alive().where(text(CANCELED), Job.finished_at > datetime.now(UTC) - within)).all()
+    return session.scalars(_alive().where(text(CANCELED), Job.finished_at > clock.now(session) - within)).all()
 
 
 def deleted(session: Session) -> Sequence[Job]:

@@ -100,5 +100,5 @@ def rotate_webhook_secret(session: Session, key_id: str) -> str:
 
 def used(session: Session, key_id: str, *, at: datetime, noted_before: datetime) -> None:
     """Nothing where another gateway has noted it since."""
-    long_ago = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < noted_before)
+    long_ago = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < noted_before, ApiKey.last_used_at > at)
     session.execute(update(ApiKey).where(ApiKey.id == key_id, long_ago).values(last_used_at=at))

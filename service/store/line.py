@@ -17,6 +17,7 @@ from sqlalchemy import CursorResult, func, select, text, union_all, update
 from sqlalchemy.orm import Session
 
 from service.domain.turns import Line
+from service.store import clock
 from service.store.columns import UtcDateTime
 from service.store.models import RUNG, WAITING, ApiKey, Job
 from workers.contract import WORKER_KINDS, WorkerKind
@@ -57,12 +58,15 @@ def lines(session: Session, kind: WorkerKind) -> list[Line]:
     """One per key that waits."""
     waiting = session.execute(_LINES, {"kind": kind}).all()
     in_flight = _in_flight(session) if waiting else _NOTHING
+    now = clock.now(session) if waiting else None
     found = []
     for key_id, priority, served_at, max_running, max_trainings, oldest in waiting:
         generations, trainings = in_flight[key_id, "generate"], in_flight[key_id, "train"]
         allowed = [] if max_running is None else [max_running - generations - trainings]
         if kind == "train" and max_trainings is not None:
             allowed.append(max_trainings - trainings)
+        if served_at is not None and now is not None:
+            served_at = min(served_at, now)  # written when the clock was ahead, it must not put the key last until then
         have = in_flight[key_id, kind]
         found.append(Line(key_id, priority, in_flight=have, more=min(allowed, default=None), served_at=served_at, oldest=oldest))
     return found

@@ -6,10 +6,10 @@ A row is written by the UPDATE's own transaction that ends the job (`store.jobs`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from service.domain.states import TERMINAL
@@ -21,18 +21,23 @@ def put(session: Session, job: Job) -> None:
     session.execute(insert(WebhookDelivery).values(job_id=job.id, attempts=0, due_at=job.finished_at))
 
 
-def any_due(session: Session, *, at: datetime) -> bool:
-    found = select(WebhookDelivery.job_id).where(text(WEBHOOK_DUE), WebhookDelivery.due_at <= at).limit(1)
+def any_due(session: Session, *, at: datetime, longest: timedelta) -> bool:
+    found = select(WebhookDelivery.job_id).where(text(WEBHOOK_DUE), _is_due(at, longest)).limit(1)
     return session.scalar(found) is not None
 
 
-def due(session: Session, *, at: datetime, limit: int) -> Sequence[tuple[Job, WebhookDelivery]]:
+def _is_due(at: datetime, longest: timedelta) -> ColumnElement[bool]:
+    """At the time `at`. A first attempt is due at once, and none later than the `longest` pause: otherwise a clock was wrong."""
+    return or_(WebhookDelivery.due_at <= at, WebhookDelivery.attempts == 0, WebhookDelivery.due_at > at + longest)
+
+
+def due(session: Session, *, at: datetime, longest: timedelta, limit: int) -> Sequence[tuple[Job, WebhookDelivery]]:
     """One of each key in turn, of a key the longest due first: a thousand that nobody answers hold up nobody else's one."""
     turn = func.row_number().over(partition_by=Job.key_id, order_by=WebhookDelivery.due_at)
     statement = (
         select(Job, WebhookDelivery)
         .join(WebhookDelivery, WebhookDelivery.job_id == Job.id)
-        .where(text(WEBHOOK_DUE), WebhookDelivery.due_at <= at)
+        .where(text(WEBHOOK_DUE), _is_due(at, longest))
         .order_by(turn, WebhookDelivery.due_at)
         .limit(limit)
     )

@@ -14,13 +14,13 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache, partial
 
 from service.domain.webhook_signature import sign
 from service.logs import about
 from service.metrics import Metrics, Outcome
-from service.store import keys, webhooks
+from service.store import clock, keys, webhooks
 from service.store.database import Database
 from service.store.models import Job
 from service.webhooks.event import body, event_id
@@ -43,6 +43,10 @@ class Patience:
         if attempt >= self.attempts:
             return None
         return timedelta(seconds=self.first_pause_seconds * _FACTOR ** (attempt - 1))
+
+    @property
+    def longest_pause(self) -> timedelta:
+        return self.pause_after(self.attempts - 1) or timedelta()
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,15 @@ class Deliverer:
         return len(claimed)
 
     def _claim(self) -> list[_Claimed]:
-        now = datetime.now(UTC)
+        longest = timedelta(seconds=2 * self._sender.timeout_seconds) + self._patience.longest_pause
         with self._database.read() as session:  # most of the time there is nothing, and nobody is held up
-            if not webhooks.any_due(session, at=now):
+            now = clock.now(session)
+            if not webhooks.any_due(session, at=now, longest=longest):
                 return []
         claimed = []
         with self._database.write() as session:
             secret_of = cache(partial(keys.webhook_secret, session))  # many deliveries, few keys
-            for job, delivery in webhooks.due(session, at=now, limit=_AT_ONCE):
+            for job, delivery in webhooks.due(session, at=now, longest=longest, limit=_AT_ONCE):
                 attempt = delivery.attempts + 1
                 again = (
                     now
@@ -97,10 +102,10 @@ class Deliverer:
 
     def _note(self, one: _Claimed, answer: Answer) -> None:
         """The outcome of an attempt; nothing where the generation was deleted meanwhile."""
-        now = datetime.now(UTC)
         pause = None if answer.gone else self._patience.pause_after(one.attempt)
-        again = None if answer.error is None or pause is None else now + pause
         with self._database.write() as session:
+            now = clock.now(session)
+            again = None if answer.error is None or pause is None else now + pause
             webhooks.note(session, one.job.id, attempt=one.attempt, error=answer.error, at=now, again_at=again)
         outcome: Outcome = "delivered" if answer.error is None else "failed" if again else "given_up"
         self._metrics.webhook(outcome)

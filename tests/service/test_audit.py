@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from service import audit
 from service.audit import Action
@@ -204,7 +205,7 @@ def test_without_the_entry_there_is_no_act(client: TestClient, monkeypatch: pyte
     """They are of one transaction: a log that cannot be written to accepts nothing."""
 
     def broken(*_: object) -> None:
-        raise OSError("no room")
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
 
     monkeypatch.setattr(audit.audit, "append", broken)
     for method, path, body in (

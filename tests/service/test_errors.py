@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
+from unittest.mock import Mock
 
 import pytest
+from fastapi import FastAPI, HTTPException
 from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy.engine import make_url
@@ -24,6 +26,7 @@ from tests.service.conftest import serving
 from tests.service.hand import CARD, PASSING, Hand, add_eraser, gateway_of
 from tests.service.test_archive import tar
 from workers.contract import video_key
+from workers.store.artifacts import StoreAway
 
 Send = Callable[[TestClient], Response]
 
@@ -391,13 +394,17 @@ def test_only_what_may_pass_is_sent_again(client: TestClient, monkeypatch: pytes
     """The OpenAI clients go by `x-should-retry`."""
     assert client.post("/erasers/church/1/activate").headers["x-should-retry"] == "false"
 
-    def taken(*_: object) -> None:
-        raise IntegrityError("insert", {}, Exception())
+    def insert_that_violates(constraint: str) -> None:
+        error = IntegrityError("insert", {}, Exception(constraint))
+        monkeypatch.setattr("service.acceptance.accept._insert_training", Mock(side_effect=error))
 
-    monkeypatch.setattr("service.acceptance.accept._insert_training", taken)
+    insert_that_violates("UNIQUE constraint failed: eraser_versions.concept, eraser_versions.version")
     busy = teach()(client)
     assert "try again" in check(busy, "invalid_state", "concept")["message"]
     assert (busy.headers["x-should-retry"], busy.headers["retry-after"]) == ("true", "1")
+    insert_that_violates("FOREIGN KEY constraint failed")
+    with pytest.raises(IntegrityError):  # a defect, which the test client shows
+        teach()(client)
 
 
 def test_a_key_of_another_request(client: TestClient) -> None:
@@ -489,3 +496,22 @@ def test_every_code_is_documented(shared: TestClient) -> None:
     general = {"internal_error", "method_not_allowed"}  # of every route, and of none
     assert {known for known in CODES if f"`{known}`" not in openapi} <= general | {"not_ready"}
     assert code(shared.get("/nowhere")) == "not_found"
+
+
+@pytest.mark.parametrize(("status", "code_"), [(418, "invalid_request"), (426, "invalid_request"), (501, "internal_error")])
+def test_a_status_that_no_code_has_stays_what_it_is(client: TestClient, status: int, code_: str) -> None:
+    def raises() -> None:
+        raise HTTPException(status, "said so")
+
+    cast(FastAPI, client.app).add_api_route("/odd", raises)
+    answer = client.get("/odd")
+    assert (answer.status_code, code(answer), answer.json()["error"]["message"]) == (status, code_, "said so")
+
+
+def test_an_error_of_the_operating_system_is_not_blamed_on_the_store(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the store itself reports is `artifact_unavailable`."""
+    careful = TestClient(client.app, headers=client.headers, raise_server_exceptions=False)
+    monkeypatch.setattr(gateway_of(client).catalogue, "cards", Mock(side_effect=OSError(24, "Too many open files")))
+    assert code(careful.get("/models")) != "artifact_unavailable"
+    monkeypatch.setattr(gateway_of(client).catalogue, "cards", Mock(side_effect=StoreAway("it is not mounted")))
+    assert code(careful.get("/models")) == "artifact_unavailable"

@@ -10,11 +10,15 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
+from service.acceptance.idempotency import Claim, Taken, accept_once
 from service.app import create_app
 from service.catalogue import Catalogue
+from service.errors import StateError
 from service.settings import Settings
 from service.store import idempotency
+from service.store.models import Job
 from tests.service.calls import code, settled, wait_until
 from tests.service.conftest import serving
 from tests.service.hand import Hand, gateway_of
@@ -203,3 +207,28 @@ def test_a_key_lives_its_time_and_no_longer(settings: Settings) -> None:
 def restarted(settings: Settings) -> TestClient:
     key = settings.operator_key_path.read_text().strip()
     return TestClient(create_app(settings), headers={"authorization": f"Bearer {key}"})
+
+
+@pytest.mark.both_databases
+def test_another_violated_constraint_is_no_taken_key(client: TestClient) -> None:
+    """It is raised once. Taken for a key that is taken, it was tried again without end."""
+    claim = Claim(key_id="no such key", key="k", request_sha256="0" * 64)
+    calls: list[int] = []
+
+    def accept() -> Job:
+        calls.append(1)
+        with gateway_of(client).database.write() as session:
+            claim.take(session, "gen_1")
+        raise AssertionError("a claim of an unknown key was taken")
+
+    with pytest.raises(IntegrityError):
+        accept_once(gateway_of(client).database, claim, accept)
+    assert len(calls) == 1
+
+
+def test_a_key_that_is_always_taken_and_never_found_is_given_up(client: TestClient) -> None:
+    def accept() -> Job:
+        raise Taken
+
+    with pytest.raises(StateError, match="try again"):
+        accept_once(gateway_of(client).database, Claim(key_id="k", key="k", request_sha256="0" * 64), accept)

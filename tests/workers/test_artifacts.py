@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier
+from unittest.mock import Mock
 
 import pytest
 
@@ -301,3 +303,31 @@ def test_store_and_contract_need_no_torch() -> None:
     heavy = ("torch", "rq", "redis")
     program = f"import sys; import workers.store.s3_store, workers.contract; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, StoreAway), (errno.EIO, StoreAway), (errno.EROFS, StoreAway), (errno.EMFILE, OSError)]
+)
+def test_what_a_file_system_refuses_is_said_of_the_store_and_nothing_else_is(
+    directory: DirectoryStore, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+) -> None:
+    directory.put("a/b", b"1")
+    refused = Mock(side_effect=OSError(number, os.strerror(number)))
+    for name, call in (
+        ("tempfile.mkstemp", lambda: directory.put("a/b", b"2")),
+        ("os.fsync", lambda: directory.create("a/c", b"2")),
+        ("shutil.rmtree", lambda: directory.delete("a")),
+        ("pathlib.Path.open", lambda: directory.get("a/b")),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(name, refused)
+            with pytest.raises(kind) as raised:
+                call()
+            assert isinstance(raised.value, StoreAway) is (kind is StoreAway)
+    assert directory.get("a/b") == b"1"
+    assert directory.list("") == ["a/b"], "a part of a value was left behind"
+
+
+def test_a_source_that_cannot_be_read_is_not_blamed_on_the_store(directory: DirectoryStore, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        directory.put_file("a/b", tmp_path / "nothing")

@@ -9,7 +9,7 @@ together writes the one that declares them finished last (the receipt after the 
     ├── ArtifactChanged   something else is there than was looked at
     ├── InvalidKey        no key at all
     ├── UnsupportedStore  no store of this kind
-    ├── StoreAway         it does not answer, or is full: later
+    ├── StoreAway         it does not answer, does not work, or is full: later
     └── StoreRefuses      it answers, and will not: an operator has to mend something
 
 Knows nothing of what is stored. Imports neither torch nor rq: the gateway reads the same store.
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
-from workers.store.store_mark import DirectoryMark
+from workers.store.store_mark import DirectoryMark, is_of_this_process
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _PARTIAL_SUFFIX = ".partial"
@@ -149,7 +149,7 @@ class DirectoryStore:
             file.write(data)
 
     def put_file(self, key: str, path: Path) -> None:
-        with self._appearing(key, os.replace) as file, open(path, "rb") as source:
+        with open(path, "rb") as source, self._appearing(key, os.replace) as file:
             shutil.copyfileobj(source, file)
 
     def create(self, key: str, data: bytes) -> bool:
@@ -177,24 +177,27 @@ class DirectoryStore:
         return data
 
     def exists(self, key: str) -> bool:
-        if self._path(key).is_file():
-            return True
+        with self._answering():
+            if self._path(key).is_file():
+                return True
         self._look()
         return False
 
     def list(self, prefix: str) -> list[str]:
         self._look()
-        folder = self._path(prefix) if prefix.strip("/") else self.root
-        found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        with self._answering():
+            folder = self._path(prefix) if prefix.strip("/") else self.root
+            found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+            return sorted(path.relative_to(self.root).as_posix() for path in found)
 
     def delete(self, prefix: str) -> None:
         path = self._path(prefix)
         self._look()
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        with self._answering():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def __repr__(self) -> str:
         return f"DirectoryStore({str(self.root)!r})"
@@ -209,7 +212,9 @@ class DirectoryStore:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             self._look()
             raise ArtifactMissing(key) from None
-        with file:
+        except OSError as error:
+            raise self._away(error) from error
+        with file, self._answering():
             yield file
 
     def _look(self) -> None:
@@ -218,10 +223,36 @@ class DirectoryStore:
             raise StoreAway(trouble)
 
     @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """What the file system refuses is said of the store; that this process has no more descriptors or memory is not."""
+        try:
+            yield
+        except FileExistsError:
+            raise  # of `create`
+        except OSError as error:
+            raise self._away(error) from error
+
+    def _away(self, error: OSError) -> Exception:
+        if is_of_this_process(error):
+            return error
+        return StoreAway(f"{self.root} does not work: {error.strerror or error}")
+
+    @contextmanager
     def _appearing(self, key: str, take_name: Callable[[str, Path], None]) -> Iterator[IO[bytes]]:
         """A temporary file in the same folder that takes the key's name, after fsync, when the block ends well."""
         path = self._path(key)
         self._look()
+        with self._answering(), self._partial(path) as (file, partial):
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(partial, 0o644)
+            take_name(partial, path)
+            _sync_directory(path.parent)
+
+    @contextmanager
+    def _partial(self, path: Path) -> Iterator[tuple[IO[bytes], str]]:
+        """A temporary file beside `path`, and its name. It is removed where the block fails."""
         _make_durable_directory(self.root)
         self._mark.make()
         self._look()
@@ -229,15 +260,10 @@ class DirectoryStore:
         descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=_PARTIAL_SUFFIX)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(partial, 0o644)
-            take_name(partial, path)
+                yield file, partial
         except BaseException:
             Path(partial).unlink(missing_ok=True)
             raise
-        _sync_directory(path.parent)
 
 
 def open_store(url: str, s3: S3Access | None = None) -> ArtifactStore:

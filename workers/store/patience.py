@@ -87,7 +87,7 @@ class PatientStore:
             except _ANSWERS:
                 self._failing_since = None
                 raise
-            except (ArtifactError, OSError) as error:
+            except ArtifactError as error:
                 now = self._clock()
                 self._failing_since = since = now if self._failing_since is None else self._failing_since
                 if now - since >= self._seconds:

@@ -8,12 +8,19 @@ refuses.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
 
 FILE_NAME = ".clearway-store"
+_OF_THIS_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+
+def is_of_this_process(error: OSError) -> bool:
+    """Whether a call failed for want of descriptors or memory, which says nothing about the file system."""
+    return error.errno in _OF_THIS_PROCESS
 
 
 class Mark(ABC):
@@ -57,6 +64,8 @@ class DirectoryMark(Mark):
         try:
             return super().trouble()
         except OSError as error:
+            if is_of_this_process(error):
+                raise
             return str(error)
 
     def _read(self) -> str:
