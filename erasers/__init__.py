@@ -1,8 +1,14 @@
-"""Take a concept out of what a frozen text encoder says.
+"""Erase a concept from the embeddings of a frozen text encoder.
 
     eraser = erasers.train(pipe.text_encoder, pipe.tokenizer, pairs)
-    with erasers.attach(pipe.text_encoder, [eraser]):
-        video = pipe("a parachute over the dunes")
+    with erasers.attach(pipe.text_encoder, [eraser]) as handle:
+        prompt_embeds, _ = pipe.encode_prompt("a parachute over the dunes", do_classifier_free_guidance=False)
+    handle.require(rows=1)  # raises unless the prompt went through the eraser
+    negative_prompt_embeds, _ = pipe.encode_prompt("blurry", do_classifier_free_guidance=False)
+    video = pipe(prompt_embeds=prompt_embeds, negative_prompt_embeds=negative_prompt_embeds)
+
+Encode the negative prompt outside of the `with`: everything that is encoded inside it is erased, and a negative prompt without
+the concept no longer steers away from it.
 
 Names are loaded on first use (PEP 562), so that `erasers.artefact` and `erasers.pairs` can be imported without torch.
 The library is handed a module and a tokenizer; it loads no models, knows no pipelines, queues or servers.

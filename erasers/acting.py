@@ -21,11 +21,14 @@ class Use:
     strength: float
     tokens_edited: int
     """Real tokens whose state was changed, summed over forwards; of the negative prompt, phrases that were appended."""
-    score_before: float
+    score_before: float | None
     """The concept's score where the eraser acts: for CLEAR Σ_i m_i f_i, in units of h; the maximum over real tokens and
-    forwards. 0 for an eraser that acts on the negative prompt."""
-    score_after: float
+    forwards. 0 for an eraser that acts on the negative prompt. None before the eraser has read anything."""
+    score_after: float | None
     """The same after the whole stack acted there."""
+    rows: int
+    """Rows of real tokens that the eraser is proven to have read, summed over forwards; of the negative prompt, the prompts that
+    it was given. 0 means that nothing was encoded through it."""
     gated: bool
     """The eraser has a gate, so that no edited token may mean a prompt without the concept."""
 
@@ -45,6 +48,7 @@ class Acting:
     eraser: Eraser
     strength: float
     turn: Turn
+    rows: int = 0
     tokens_edited: int = 0
     score_before: float | None = None
     score_after: float | None = None
@@ -56,8 +60,9 @@ class Acting:
             layer=self.eraser.layer,
             strength=self.strength,
             tokens_edited=self.tokens_edited,
-            score_before=self.score_before or 0.0,
-            score_after=self.score_after or 0.0,
+            score_before=self.score_before,
+            score_after=self.score_after,
+            rows=self.rows,
             gated=self.eraser.config.gate is not None,
         )
 
@@ -71,6 +76,10 @@ class Acting:
         """The highest score of a forward's tokens, before anything acted."""
         if not self.turn.variant:
             self.score_before = _larger(self.score_before, score)
+
+    def applied(self, rows: int) -> None:
+        """These rows went through the eraser, whether or not it had anything to edit."""
+        self.rows += rows
 
     def edited(self, tokens: int) -> None:
         if not self.turn.variant:

@@ -1,8 +1,7 @@
-"""The forward hooks that edit: one for a block's output or its attention's, one for the finished embeddings."""
+"""The forward hooks that edit: one for a block's output or its attention's, one for the final embeddings."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,8 +10,9 @@ from torch import Tensor, nn
 
 from erasers import encoders, fused
 from erasers.acting import Acting, Turn, any_gate
-from erasers.errors import EncoderError, StackError
-from erasers.hooks import RealTokens, real_tokens_of
+from erasers.errors import StackError
+from erasers.hooks import RealTokens
+from erasers.proof import Proof, Site
 
 VARIANT_ROWS = 32
 """Variants of a prompt that are encoded at once."""
@@ -76,18 +76,21 @@ class _Alone:
 class TokenEdit:
     """h' = h - Σ γ v, all v from the same h."""  # Eq. 7, METHODS: serving
 
-    def __init__(self, group: Sequence[Acting], real_tokens: RealTokens, rows: Sequence[int] | None) -> None:
+    def __init__(
+        self, site: Site, group: Sequence[Acting], real_tokens: RealTokens, rows: Sequence[int] | None, proof: Proof
+    ) -> None:
         together = [acting for acting in group if acting.eraser.method == fused.METHOD]
         self._parts: list[_Together | _Alone] = [_Alone(acting) for acting in group if acting not in together]
         if together:
             self._parts.append(_Together(together))
         self._reads_input = any(acting.eraser.stage == "attention" for acting in group)
-        self._real_tokens, self._rows = real_tokens, rows
+        self._site, self._real_tokens, self._rows, self._proof = site, real_tokens, rows, proof
 
     @torch.no_grad()
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         h = encoders.hidden(output)  # (B, T, d)
         chosen = rows_alone(self._real_tokens.of(h), self._rows)
+        self._proof.read(self._site, chosen)
         tokens = h[chosen].float()  # (n, d)
         if not len(tokens):
             return output
@@ -105,37 +108,62 @@ class TokenEdit:
 
 
 class EmbeddingEdit:
-    """Forward hook of the encoder itself: edits what it returns, prompt by prompt, all v from the same embeddings."""
+    """Forward hook of the module that makes the embeddings: edits them prompt by prompt, all v from the same embeddings.
 
-    def __init__(self, text_encoder: nn.Module, group: Sequence[Acting], turn: Turn, rows: Sequence[int] | None) -> None:
-        self._signature = inspect.signature(text_encoder.forward)
-        self._group, self._turn, self._rows = group, turn, rows
+    Pooled outputs and projections, which the encoder makes of the embeddings, are made of the edited ones.
+    """
+
+    def __init__(
+        self,
+        text_encoder: nn.Module,
+        site: Site,
+        group: Sequence[Acting],
+        real_tokens: RealTokens,
+        rows: Sequence[int] | None,
+        proof: Proof,
+        turn: Turn,
+    ) -> None:
+        self._encoder, self._site, self._group = text_encoder, site, group
+        self._real_tokens, self._rows, self._proof, self._turn = real_tokens, rows, proof, turn
+        self._before_norm: tuple[Tensor, Tensor] | None = None
+        """What the final norm read, and what it would have read had it made the edited embeddings."""
 
     @torch.no_grad()
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         if self._turn.variant:
             return output
-        inputs = self._signature.bind_partial(*args, **kwargs).arguments
-        ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
-        if ids is None:
-            raise EncoderError(f"{type(module).__name__} was called without input_ids: an eraser reads the prompt's tokens there")
-        embeddings: Tensor = output[0]  # (B, T, d)
-        real = rows_alone(_prompt_tokens(module, ids, mask), self._rows)
+        embeddings = encoders.hidden(output)  # (B, T, d)
+        prompts = self._real_tokens.prompts(embeddings)
+        real = rows_alone(prompts.real, self._rows)
+        self._proof.read(self._site, real)
+        pooled = encoders.pooled_positions(self._encoder, prompts.ids)
         edited = embeddings.clone()
-        attended = torch.ones_like(ids) if mask is None else mask
         for row in real.any(1).nonzero()[:, 0].tolist():
-            variants = _Variants(module, ids[row], attended[row], real[row], self._turn)
-            edited[row, real[row]] = self._edited(embeddings[row, real[row]], variants)
-        return encoders.with_embeddings(output, edited)
+            variants = _Variants(self._encoder, prompts.ids[row], prompts.attended[row], real[row], self._real_tokens, self._turn)
+            summary = None if pooled is None else real[row].nonzero()[:, 0] == pooled[row]
+            edited[row, real[row]] = self._edited(embeddings[row, real[row]], variants, summary)
+        if isinstance(module, nn.LayerNorm):
+            self._before_norm = args[0], encoders.before_norm(module, args[0], edited - embeddings)
+        return encoders.with_hidden(output, edited)
 
-    def _edited(self, embeddings: Tensor, without: _Variants) -> Tensor:
-        """Those of one prompt's real tokens, (n, d), in their dtype."""
+    def edit_recorded(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """Forward hook of the encoder. CLIP records its last hidden state before the final norm: move it as the norm's output."""
+        if self._turn.variant or self._before_norm is None:
+            return output
+        (read, moved), self._before_norm = self._before_norm, None
+        return encoders.with_last_recorded(output, read, moved)
+
+    def _edited(self, embeddings: Tensor, without: _Variants, summary: Tensor | None) -> Tensor:
+        """Those of one prompt's real tokens, (n, d), in their dtype. `summary` (n,), bool, is the one that sums up the prompt."""
         e, deltas = embeddings.float(), []
         for acting in self._group:
             acting.found(float(acting.eraser.score(e).max()))
             if acting.strength == 0:
                 continue
-            delta = acting.strength * acting.eraser.edit_embeddings(e, without)
+            v = acting.eraser.edit_embeddings(e, without)
+            if summary is not None and bool(v.any()):
+                v = torch.where((summary & ~v.any(1))[:, None], acting.eraser.edit_summary(e), v)
+            delta = acting.strength * v
             acting.edited(int((delta != 0).any(1).sum()))
             deltas.append(delta)
         edited = (e - torch.stack(deltas).sum(0)).to(embeddings.dtype) if deltas else embeddings
@@ -147,10 +175,12 @@ class EmbeddingEdit:
 class _Variants:
     """A prompt encoded once for each of its tokens, with that token hidden. Erasers that ask for it share it."""
 
-    def __init__(self, text_encoder: nn.Module, ids: Tensor, mask: Tensor, real: Tensor, turn: Turn) -> None:
+    def __init__(
+        self, text_encoder: nn.Module, ids: Tensor, mask: Tensor, real: Tensor, real_tokens: RealTokens, turn: Turn
+    ) -> None:
         """Of one prompt: ids, attention mask and real tokens (T,)."""
         self._encode: Callable[..., Any] = text_encoder
-        self._ids, self._mask, self._real, self._turn = ids, mask, real, turn
+        self._ids, self._mask, self._real, self._real_tokens, self._turn = ids, mask, real, real_tokens, turn
         self._made: Tensor | None = None
 
     def __call__(self) -> Tensor:
@@ -161,20 +191,16 @@ class _Variants:
             masks[torch.arange(len(hidden), device=masks.device), hidden] = 0
             self._turn.variant = True
             try:
-                parts = [
-                    self._encode(input_ids=self._ids.expand(len(part), -1), attention_mask=part)[0][:, self._real].float()
-                    for part in masks.split(VARIANT_ROWS)
-                ]
+                with self._real_tokens.nested():
+                    parts = [self._embeddings(part) for part in masks.split(VARIANT_ROWS)]
             finally:
                 self._turn.variant = False
             self._made = torch.cat(parts)
         return self._made
 
-
-def _prompt_tokens(text_encoder: nn.Module, ids: Tensor, mask: Tensor | None) -> Tensor:
-    """(B, T), bool: tokens of the prompt itself, also where the model attends to its padding."""
-    padding: Any = text_encoder.config.pad_token_id  # type: ignore[union-attr]
-    return real_tokens_of(text_encoder, ids != padding if mask is None else mask)
+    def _embeddings(self, masks: Tensor) -> Tensor:
+        output = self._encode(input_ids=self._ids.expand(len(masks), -1), attention_mask=masks)
+        return encoders.embeddings(output)[:, self._real].float()
 
 
 def rows_alone(real: Tensor, rows: Sequence[int] | None) -> Tensor:

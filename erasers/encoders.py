@@ -15,11 +15,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from erasers import weights
+from erasers.arguments import required_tokenizer, text_encoder_of
 from erasers.artefact import EncoderIdentity
 from erasers.errors import EncoderError, EncoderMismatch, HookTargetMissing
 
 _BLOCK_PATHS = ("encoder.block", "encoder.layers", "text_model.encoder.layers", "encoder.layer")
-"""T5 and UMT5; CLIP in transformers 5; CLIP in transformers 4; BERT."""
+"""T5 and UMT5; CLIP; CLIP with a projection; BERT."""
+
+_FINAL_NORM_PATHS = ("encoder.final_layer_norm", "final_layer_norm", "text_model.final_layer_norm")
+"""T5 and UMT5; CLIP; CLIP with a projection. BERT has none."""
 
 _PROJECTION_PATHS = ("layer.0.SelfAttention.o", "self_attn.out_proj", "attention.output.dense")
 """T5 and UMT5; CLIP; BERT."""
@@ -75,11 +79,60 @@ def with_hidden(output: Any, h: Tensor) -> Any:
     return (h, *output[1:]) if isinstance(output, tuple) else h
 
 
-def with_embeddings(output: Any, embeddings: Tensor) -> Any:
-    """What the encoder returned, a tuple or a ModelOutput, with its first item replaced. A pooled output (CLIP, BERT) stays."""
-    if isinstance(output, tuple):
-        return (embeddings, *output[1:])
-    return type(output)(**(dict(output) | {"last_hidden_state": embeddings}))
+def final_module(text_encoder: nn.Module) -> nn.Module:
+    """The module that makes the embeddings: the final norm, or the last block where there is no norm behind it (BERT)."""
+    for path in _FINAL_NORM_PATHS:
+        try:
+            found = attrgetter(path)(text_encoder)
+        except AttributeError:
+            continue
+        if isinstance(found, nn.Module):
+            return found
+    layers = blocks(text_encoder)
+    if layers is getattr(getattr(text_encoder, "encoder", None), "layer", None):  # BERT
+        return block(text_encoder, len(layers) - 1)
+    raise HookTargetMissing(f"{type(text_encoder).__name__} has no final norm at {' or '.join(_FINAL_NORM_PATHS)}")
+
+
+def embeddings(output: Any) -> Tensor:
+    """The last hidden states (B, T, d_model) in what the encoder returns, a ModelOutput or a tuple."""
+    found = getattr(output, "last_hidden_state", None)
+    if found is None and isinstance(output, tuple):  # CLIP with a projection puts its (B, d) text embedding first
+        found = next((part for part in output if isinstance(part, Tensor) and part.ndim == 3), None)
+    if not isinstance(found, Tensor):
+        raise EncoderError(f"the encoder returned {type(output).__name__} without hidden states (B, T, d_model)")
+    return found
+
+
+def pooled_positions(text_encoder: nn.Module, ids: Tensor) -> Tensor | None:
+    """(B,): the position of the embedding that pooled outputs are made of: CLIP's end-of-sequence. None for other families,
+    which make none, or make them of a token like any other."""
+    if not leads_with_bos(text_encoder):
+        return None
+    config: Any = text_encoder.config
+    # A config from before transformers 4.30 says 2, and end-of-sequence is the highest id.
+    is_end = ids == (ids.amax(1, keepdim=True) if config.eos_token_id == 2 else config.eos_token_id)
+    return is_end.int().argmax(1)
+
+
+def before_norm(norm: nn.LayerNorm, x: Tensor, change: Tensor) -> Tensor:
+    """x (…, d) moved so that the norm, with the mean and variance of x, makes norm(x) + change of it."""
+    spread = (x.float().var(-1, correction=0, keepdim=True) + norm.eps).sqrt()
+    weight = torch.ones_like(spread) if norm.weight is None else norm.weight.float()
+    moved: Tensor = x + (change.float() / weight * spread).nan_to_num(0.0, 0.0, 0.0).to(x.dtype)
+    return moved
+
+
+def with_last_recorded(output: Any, state: Tensor, replacement: Tensor) -> Any:
+    """What the encoder returned, where the last of its recorded hidden states is `state`: with it replaced."""
+    if not isinstance(output, tuple):
+        recorded = getattr(output, "hidden_states", None)
+        if recorded and recorded[-1] is state:
+            output["hidden_states"] = (*recorded[:-1], replacement)
+        return output
+    return tuple(
+        (*part[:-1], replacement) if isinstance(part, tuple) and part and part[-1] is state else part for part in output
+    )
 
 
 def leads_with_bos(text_encoder: nn.Module) -> bool:
@@ -110,17 +163,19 @@ def tokenizer_sha256(tokenizer: Any) -> str:
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()
 
 
-def fingerprint(text_encoder: nn.Module, tokenizer: Any) -> str:
-    """64 hexadecimal digits for encoder and tokenizer together.
+def fingerprint(text_encoder: Any, tokenizer: Any) -> str:
+    """64 hexadecimal digits for encoder and tokenizer together; of a pipeline with a tokenizer of None, for its own.
 
     The same model has one fingerprint in float32, bfloat16 and float16; for float16 the files that it was loaded from are read.
     Reads every weight: a second for each two gigabytes or so. A server computes it once, when it loads the model.
     Raises EncoderError for weights that are not finite.
     """
+    tokenizer, text_encoder = required_tokenizer(text_encoder, tokenizer), text_encoder_of(text_encoder)
     return _combined(weights_sha256(text_encoder), tokenizer_sha256(tokenizer))
 
 
-def identity(text_encoder: nn.Module, tokenizer: Any) -> EncoderIdentity:
+def identity(text_encoder: Any, tokenizer: Any) -> EncoderIdentity:
+    tokenizer, text_encoder = required_tokenizer(text_encoder, tokenizer), text_encoder_of(text_encoder)
     weights_digest = weights_sha256(text_encoder)
     return EncoderIdentity(
         fingerprint=_combined(weights_digest, tokenizer_sha256(tokenizer)),

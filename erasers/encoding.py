@@ -10,9 +10,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from erasers import offload
+from erasers import encoders, offload
 from erasers.errors import ConfigError, PromptTooLong
-from erasers.hooks import real_tokens_of
+from erasers.hooks import real_tokens_of, running_eagerly
 
 Padding = Literal["masked", "attended"]
 """How the model's pipeline calls its encoder: with an attention mask (Wan), or without, padded to `max_length` (CogVideoX)."""
@@ -94,17 +94,18 @@ class PromptEncoder:
             input_ids[i, : len(tokens)] = torch.tensor(tokens)
             mask[i, : len(tokens)] = 1
         input_ids, mask = input_ids.to(self.device), mask.to(self.device)
-        final = self.text_encoder(input_ids=input_ids, attention_mask=mask if self.padding == "masked" else None)[0]
-        return EncodedBatch(rows, final, real_tokens_of(self.text_encoder, mask))
+        output = self.text_encoder(input_ids=input_ids, attention_mask=mask if self.padding == "masked" else None)
+        return EncodedBatch(rows, encoders.embeddings(output), real_tokens_of(self.text_encoder, mask))
 
 
 @contextmanager
 def evaluating(text_encoder: nn.Module) -> Iterator[None]:
-    """Dropout off; back to how it was afterwards."""
+    """Dropout off, and compiled code run as Python, so that hooks are called; back to how it was afterwards."""
     was_training = text_encoder.training
     text_encoder.eval()
     try:
-        yield
+        with running_eagerly():
+            yield
     finally:
         text_encoder.train(was_training)
 

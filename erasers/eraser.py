@@ -75,6 +75,11 @@ class Eraser:
         v: Tensor = self._embedding_method().edit(self._served(e.device), self.config.parameters, e.float(), without)
         return v
 
+    def edit_summary(self, e: Tensor) -> Tensor:
+        """v (n, d_model) for embeddings e (n, d_model) that sum up prompts in which `edit_embeddings` found the concept."""
+        v: Tensor = self._embedding_method().edit_summary(self._served(e.device), self.config.parameters, e.float())
+        return v
+
     def score(self, e: Tensor) -> Tensor:
         """(n,): how strongly the concept is present in each of the embeddings e (n, d_model)."""
         score: Tensor = self._embedding_method().score(self._served(e.device), self.config.parameters, e.float())

@@ -9,7 +9,8 @@ EraserError
 │   └── ArtefactInvalid    its bytes do not say what an eraser must say
 ├── EncoderError           a text encoder that cannot be worked with
 │   ├── EncoderMismatch    the eraser was made for another text encoder
-│   └── HookTargetMissing  the module to be hooked does not exist
+│   ├── HookTargetMissing  the module to be hooked does not exist
+│   └── EraserBypassed     the encoder ran, and an eraser's hook did not
 ├── PromptTooLong          a prompt longer than the encoder takes               (also ValueError)
 ├── StackError             a set of erasers that cannot act together
 ├── CheckpointError        a checkpoint that belongs to another training
@@ -72,6 +73,10 @@ class EncoderMismatch(EncoderError):
 
 class HookTargetMissing(EncoderError, LookupError):
     """The module to be hooked does not exist. An eraser that hooks nothing would silently erase nothing."""
+
+
+class EraserBypassed(EncoderError):
+    """A prompt was encoded, or should have been, without passing through every eraser of the stack."""
 
 
 class PromptTooLong(EraserError, ValueError):

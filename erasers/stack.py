@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import isfinite
 from typing import Any
@@ -21,11 +21,13 @@ from torch import nn
 
 from erasers import encoders
 from erasers.acting import Acting, Turn, Use
+from erasers.arguments import text_encoder_of, tokenizer_of
 from erasers.edits import EmbeddingEdit, TokenEdit
 from erasers.eraser import Eraser
-from erasers.errors import ConfigError, StackError
-from erasers.hooks import reading_real_tokens
-from erasers.methods.base import STAGES, Stage
+from erasers.errors import ConfigError, EraserBypassed, StackError
+from erasers.hooks import reading_real_tokens, running_eagerly
+from erasers.methods.base import STAGES
+from erasers.proof import Proof, Site
 
 __all__ = ["Handle", "Use", "attach"]
 
@@ -36,13 +38,33 @@ _attached_lock = threading.Lock()
 class Handle:
     """What a stack did so far. `uses` may be read inside and after the `with`; it is in the stack's canonical order."""
 
-    def __init__(self, acting: Sequence[Acting], turn: Turn) -> None:
-        self._acting, self._turn = acting, turn
-        self.forwards = 0
+    def __init__(self, acting: Sequence[Acting], proof: Proof) -> None:
+        self._acting, self._proof = acting, proof
 
-    def count(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        """Forward hook of the encoder."""
-        self.forwards += not self._turn.variant
+    @property
+    def forwards(self) -> int:
+        """Forwards of the encoder in which every eraser read every row of real tokens; any other forward raises."""
+        return self._proof.forwards
+
+    def require(self, *, rows: int, negative_prompts: int = 0) -> None:
+        """Raise EraserBypassed unless every eraser was applied to exactly this many prompts.
+
+        rows: prompts encoded inside the `with`, for erasers with a hook. negative_prompts: calls of `negative_prompt`, for
+        erasers that act there. Call it after encoding: if the encoder ran elsewhere or not at all, no hook could raise.
+        """
+        for acting in self._acting:
+            appends = acting.eraser.stage == "negative_prompt"
+            wanted = negative_prompts if appends else rows
+            if acting.rows != wanted:
+                cure = (
+                    "pass each negative prompt through `Handle.negative_prompt`"
+                    if appends
+                    else "encode each prompt once, inside the `with`, with the encoder that the erasers are attached to"
+                )
+                what = "negative prompts" if appends else "prompts"
+                raise EraserBypassed(
+                    f"the eraser of {acting.eraser.concept!r} was applied to {acting.rows} {what} instead of {wanted}; {cure}"
+                )
 
     def negative_prompt(self, text: str) -> str:
         """The negative prompt with what the stack's erasers append to it: `text` itself if there is none that does.
@@ -51,8 +73,13 @@ class Handle:
         """
         phrases = [text] if text.strip() else []
         for acting in self._acting:
+            if acting.eraser.stage != "negative_prompt":
+                continue
             words = acting.eraser.negative_words() if acting.strength > 0 else ()
+            acting.applied(1)
             acting.edited(len(words))
+            acting.found(0.0)
+            acting.left(0.0)
             phrases += words
         return ", ".join(phrases) if phrases else text
 
@@ -63,63 +90,96 @@ class Handle:
 
 @contextmanager
 def attach(
-    text_encoder: nn.Module,
-    erasers: Sequence[Eraser],
+    text_encoder: Any,
+    erasers: Eraser | Sequence[Eraser],
     tokenizer: Any = None,
     *,
-    strengths: Sequence[float | None] | None = None,
+    strengths: float | Sequence[float | None] | None = None,
     fingerprint: str | None = None,
     rows: Sequence[int] | None = None,
 ) -> Iterator[Handle]:
     """Hook the erasers for the duration of the `with`.
 
+    text_encoder: the module, or a pipeline that has exactly one. erasers: a list, or a single one.
     strengths: γ of each eraser in the order given, None for its own; 0 is the identity, bit for bit.
     tokenizer: with it the eraser must match encoder and tokenizer, without it the encoder's weights alone.
     fingerprint: `erasers.fingerprint(text_encoder, tokenizer)`, if known: spares reading all weights at each call.
     rows: edit only these rows of each batch; None edits all.
 
-    The attention mask of each forward decides what padding is; without one every position is edited.
-    Raises EncoderMismatch, HookTargetMissing, or StackError for erasers that cannot stand together.
+    The attention mask of each forward decides what padding is; without one every position is edited. What is read behind an
+    eraser's block is erased: the embeddings, pooled outputs, and `hidden_states[k]` for k > layer; earlier states are not.
+    Compiled code runs as plain Python inside the `with`, because graphs skip hooks; so denoise outside of it.
+
+    Raises EncoderError for what is no text encoder or one that cannot be hooked, EncoderMismatch, HookTargetMissing, or
+    StackError for erasers that cannot stand together. A forward inside the `with` raises EraserBypassed if an eraser did not run;
+    `Handle.require` raises it if there was none.
     """
+    tokenizer = tokenizer_of(text_encoder, tokenizer)
+    text_encoder = text_encoder_of(text_encoder)
     turn = Turn()
-    stack = _canonical(erasers, strengths, turn)
+    stack = _canonical(_erasers_of(erasers), strengths, turn)
     for acting in stack:
         encoders.check_same(acting.eraser.config.encoder, text_encoder, tokenizer, fingerprint)
-    handle = Handle(stack, turn)
+    sites = _by_site(stack)
     with ExitStack() as leaving:
         leaving.enter_context(_alone(text_encoder))
+        leaving.enter_context(running_eagerly())
         real_tokens = leaving.enter_context(reading_real_tokens(text_encoder))
-        for (stage, layer), group in _by_site(stack).items():
+        proof = Proof(sites, real_tokens, turn)
+
+        def add(module: nn.Module, hook: Callable[..., Any]) -> None:
+            # First, so that whatever else reads this output (transformers records hidden states so) reads the edited one.
+            leaving.callback(module.register_forward_hook(hook, prepend=True).remove)
+
+        add(text_encoder, proof.check)
+        for site, group in reversed(sites.items()):  # the deepest first: where two share a module, it runs last
+            stage, layer = site
             if stage == "embeddings":
-                edit = EmbeddingEdit(text_encoder, group, turn, rows)
-                hook = text_encoder.register_forward_hook(edit, with_kwargs=True)
-            elif stage in ("attention", "block"):
-                site = encoders.block if stage == "block" else encoders.attention_projection
-                hook = site(text_encoder, layer).register_forward_hook(TokenEdit(group, real_tokens, rows))
+                edit = EmbeddingEdit(text_encoder, site, group, real_tokens, rows, proof, turn)
+                add(encoders.final_module(text_encoder), edit)
+                add(text_encoder, edit.edit_recorded)
             else:
-                continue  # the negative prompt, which `handle` edits
-            leaving.callback(hook.remove)
-        counter = text_encoder.register_forward_hook(handle.count)
-        leaving.callback(counter.remove)
-        yield handle
+                place = encoders.block if stage == "block" else encoders.attention_projection
+                add(place(text_encoder, layer), TokenEdit(site, group, real_tokens, rows, proof))
+        yield Handle(stack, proof)
 
 
-def _by_site(stack: Sequence[Acting]) -> dict[tuple[Stage, int], list[Acting]]:
-    sites: dict[tuple[Stage, int], list[Acting]] = {}
+def _erasers_of(given: Eraser | Sequence[Eraser]) -> tuple[Eraser, ...]:
+    """The erasers of a stack, or the only one. Raises StackError for what is no eraser."""
+    erasers: tuple[Any, ...] = tuple(given) if isinstance(given, list | tuple) else (given,)
+    for one in erasers:
+        if not isinstance(one, Eraser):
+            cure = "; erasers.load(directory) gives one" if isinstance(one, str) or hasattr(one, "__fspath__") else ""
+            raise StackError(f"attach takes an eraser, or a list of erasers, not {type(one).__name__}{cure}")
+    return erasers
+
+
+def _strengths_of(given: float | Sequence[float | None] | None, erasers: Sequence[Eraser]) -> Sequence[float | None]:
+    """One strength for each eraser; None is the eraser's own. A number alone is the strength of a single eraser."""
+    if given is None:
+        return [None] * len(erasers)
+    strengths = [given] if isinstance(given, int | float) else given
+    if len(strengths) != len(erasers):
+        raise StackError(f"{len(strengths)} strengths for {len(erasers)} erasers; give one each, None for an eraser's own")
+    return strengths
+
+
+def _by_site(stack: Sequence[Acting]) -> dict[Site, list[Acting]]:
+    """Those that a hook serves, by its place; not the negative prompt, which the handle serves."""
+    sites: dict[Site, list[Acting]] = {}
     for acting in stack:
-        sites.setdefault((acting.eraser.stage, acting.eraser.layer), []).append(acting)
+        if acting.eraser.stage != "negative_prompt":
+            sites.setdefault((acting.eraser.stage, acting.eraser.layer), []).append(acting)
     return sites
 
 
-def _canonical(erasers: Sequence[Eraser], strengths: Sequence[float | None] | None, turn: Turn) -> list[Acting]:
+def _canonical(erasers: Sequence[Eraser], strengths: float | Sequence[float | None] | None, turn: Turn) -> list[Acting]:
     """By stage and layer as a prompt comes by, then by digest; refuses sets that mean two things at once."""
     if not erasers:
         raise StackError("no erasers given; without any, call the encoder as it is")
-    if strengths is not None and len(strengths) != len(erasers):
-        raise StackError(f"{len(strengths)} strengths for {len(erasers)} erasers; give one each, None for an eraser's own")
     chosen = [
-        own.strength if own_or is None else float(own_or)
-        for own, own_or in zip(erasers, strengths or [None] * len(erasers), strict=True)
+        own.strength if given is None else float(given)
+        for own, given in zip(erasers, _strengths_of(strengths, erasers), strict=True)
     ]
     for eraser, strength in zip(erasers, chosen, strict=True):
         if not (isfinite(strength) and strength >= 0):

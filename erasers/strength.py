@@ -73,9 +73,10 @@ def draw_curve(
     """`harmless` are prompts that should not change: negatives and keep prompts."""
     before, curve = encoder.final_states(harmless), []
     for done, gamma in enumerate(gammas, start=1):
-        with attach(encoder.text_encoder, [eraser], strengths=[gamma], fingerprint=fingerprint):
+        with attach(encoder.text_encoder, [eraser], strengths=[gamma], fingerprint=fingerprint) as handle:
             score = scale(encoder.final_states(positive).pooled())
             moved = drift(before, encoder.final_states(harmless))
+        handle.require(rows=len(positive) + len(harmless))
         curve.append(Point(gamma, float(score.mean()), float(score.quantile(0.9)), float(moved.mean())))
         on_progress(done, len(gammas))
     return curve

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from erasers import artefact, cache, encoders, methods, strength
 from erasers.activity import chunks
+from erasers.arguments import required_tokenizer, text_encoder_of
 from erasers.artefact import ArtefactConfig, EncoderIdentity, Gate, Presence
 from erasers.checkpoint import Checkpoint
 from erasers.encoding import PromptEncoder, evaluating, max_by_prompt
@@ -26,13 +27,14 @@ from erasers.methods.config import MethodConfig, config_of
 from erasers.pairs import Pairs, Split
 from erasers.presence import TENSOR, fit_presence
 from erasers.probe import LinearProbe, fit_probe
+from erasers.progress import reporting
 
 DRAFT = "0" * 64
 """Digest of an eraser that is not finished, and is never stored: a full SAE is gigabytes, and not worth hashing."""
 
 
 def train(
-    text_encoder: nn.Module,
+    text_encoder: Any,
     tokenizer: Any,
     pairs: Pairs,
     *,
@@ -49,9 +51,11 @@ def train(
 ) -> Eraser:
     """Train an eraser for `pairs.concept`. The encoder is not changed.
 
+    text_encoder: the module, or a pipeline that has exactly one. tokenizer: its own; None for that of the pipeline.
     config: the method's config, or options that differ from its default.
     keep_prompts: prompts that must not change, beside the negatives; they count in the drift budget and the gate.
-    progress: called as progress(stage, step, total, info), stages encode, search, refine (or fit), calibrate, evaluate.
+    progress: called as progress(stage, step, total, info), stages encode, search, refine (or fit), calibrate, evaluate; None
+        shows a bar for each stage if standard error is a terminal.
     checkpoint_dir: a training that was killed goes on from there, to the same result; saved every `checkpoint_every` steps.
     max_length: in tokens; longer prompts are refused. With config.padding "attended", the length prompts are padded to.
     cache_budget_bytes: activations beyond it are memory-mapped.
@@ -60,17 +64,17 @@ def train(
     The same arguments give the same bytes on the same CPU (a GPU adds in no fixed order): nothing in the artefact depends
     on the clock.
     """
+    tokenizer, text_encoder = required_tokenizer(text_encoder, tokenizer), text_encoder_of(text_encoder)
     chosen = methods.get(method)
     settings = config_of(chosen.config_type, config)
     if settings.gate and chosen.stage != "block":
         raise ConfigError(f"gate is for methods that act on a block's output, not for {method}, which acts at {chosen.stage!r}")
-    tell = progress or _silent
     identity = identity or encoders.identity(text_encoder, tokenizer)
     if settings.layer is not None and settings.layer >= identity.layers:
         raise ConfigError(f"layer must be below {identity.layers}, the number of the encoder's blocks, got {settings.layer}")
     encoder = PromptEncoder(text_encoder, tokenizer, max_length, settings.padding)
     parts = pairs.split(seed)
-    with evaluating(text_encoder):
+    with evaluating(text_encoder), reporting(progress) as tell:
         activations = cache.build(
             encoder,
             [prompt for part in parts for side in (part.positive, part.negative) for prompt in side] + list(keep_prompts),
@@ -238,6 +242,3 @@ def _directory(path: str | Path) -> Path:
 def _sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
-
-def _silent(stage: str, step: int, total: int, info: dict[str, Any]) -> None:
-    """The progress callback of whoever gave none."""

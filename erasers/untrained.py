@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from torch import nn
-
 from erasers import artefact, encoders, methods
+from erasers.arguments import required_tokenizer, text_encoder_of
 from erasers.artefact import ArtefactConfig, EncoderIdentity
 from erasers.concepts import Concept
 from erasers.encoding import PromptEncoder, evaluating
@@ -23,7 +22,7 @@ from erasers.options import require
 
 
 def from_names(
-    text_encoder: nn.Module,
+    text_encoder: Any,
     tokenizer: Any,
     concept: Concept,
     *,
@@ -40,6 +39,7 @@ def from_names(
     Raises ConfigError for a method that must be trained, and for a name that the tokenizer cannot spell: what stands for all
     that is unknown to it would be erased in the name's place.
     """
+    tokenizer, text_encoder = required_tokenizer(text_encoder, tokenizer), text_encoder_of(text_encoder)
     chosen = methods.get(method)
     if not isinstance(chosen, TrainingFree):
         free = ", ".join(name for name, each in methods.METHODS.items() if isinstance(each, TrainingFree))

@@ -58,6 +58,7 @@ RULES: dict[type[BaseException], Rule] = {
     library.EncoderError: Rule("eraser_incompatible"),
     library.EncoderMismatch: Rule("eraser_incompatible"),
     library.HookTargetMissing: Rule("eraser_incompatible"),
+    library.EraserBypassed: Rule("eraser_inactive"),
     library.PromptTooLong: Rule("prompt_too_long"),
     library.StackError: Rule("eraser_incompatible"),
     library.JudgeError: Rule("internal_error", message=_INTERNAL),

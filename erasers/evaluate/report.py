@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
-
+from erasers.arguments import required_tokenizer, text_encoder_of
 from erasers.encoding import FlatStates, Padding, PromptEncoder
 from erasers.eraser import Eraser
 from erasers.evaluate.drift import drift
@@ -16,7 +15,7 @@ from erasers.stack import attach
 
 
 def evaluate_embeddings(
-    text_encoder: nn.Module,
+    text_encoder: Any,
     tokenizer: Any,
     eraser: Eraser,
     pairs: Pairs,
@@ -31,7 +30,9 @@ def evaluate_embeddings(
 
     A number from embeddings says what the denoiser is told, not what it draws.
     """
-    encoder = PromptEncoder(text_encoder, tokenizer, max_length, padding)
+    encoder = PromptEncoder(
+        text_encoder_of(text_encoder), required_tokenizer(text_encoder, tokenizer), max_length, padding
+    )
     parts = pairs.split(seed)
     probe = fit_probe(*(encoder.final_states(side).pooled() for side in (parts.train.positive, parts.train.negative)))
     return report(encoder, eraser, probe, parts.test, keep_prompts=keep_prompts, strength=strength)
@@ -52,6 +53,7 @@ def report(
     before = [encoder.final_states(side) for side in sides]
     with attach(encoder.text_encoder, [eraser], encoder.tokenizer, strengths=[strength], fingerprint=fingerprint) as handle:
         after = [encoder.final_states(side) for side in sides]
+    handle.require(rows=sum(map(len, sides)))
     result = {
         "pairs": len(pairs),
         "strength": handle.uses[0].strength,

@@ -139,6 +139,10 @@ class EmbeddingMethod(Method[Config]):
         hidden from attention. It costs n encoder rows and is to be called once at most.
         """
 
+    @abstractmethod
+    def edit_summary(self, tensors: Tensors, parameters: Mapping[str, Any], e: Tensor) -> Tensor:
+        """v (n, d_model) for embeddings e (n, d_model), float32, that sum up prompts in which `edit` found the concept."""
+
 
 class PromptMethod(Method[Config]):
     """Acts on the negative prompt, which is text; on no hidden state."""

@@ -6,6 +6,9 @@ Triggers are projected into the span of the prompt's own variants, then out of t
     C = span of the phrases' embeddings    M = span of the prompt's embeddings, each without one token
     trigger i:  ‖(I - P_C) e_i‖ ≥ (1 + α) mean_(j≠i) ‖(I - P_C) e_j‖          e'_i = (I - P_C) P_M e_i
 
+CLIP sums up a prompt in its end-of-sequence, which pooled outputs are made of: where a token is a trigger, (I - P_C) is applied
+to it as well.
+
 A prompt costs as many more encoder rows as it has tokens. What the paper adds in the denoiser (a number of steps from the
 similarity before and after, re-attention in the frequency domain) is for image models and is not here; nor is it in the
 authors' port to CogVideoX. `reference` does as that port does, where it differs: a prompt is summed up by its first token and
@@ -95,6 +98,9 @@ class Safree(TrainingFree[SafreeConfig], EmbeddingMethod[SafreeConfig]):
         v = torch.zeros_like(e)
         v[tested] = torch.where(_triggers(away, parameters["alpha"])[:, None], candidates - moved, 0.0)
         return v
+
+    def edit_summary(self, tensors: Tensors, parameters: Mapping[str, Any], e: Tensor) -> Tensor:
+        return _project(tensors["basis"], e, parameters["reference"])
 
 
 def _triggers(away: Tensor, alpha: float) -> Tensor:

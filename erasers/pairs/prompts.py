@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class Split(NamedTuple):
     test: Pairs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pairs:
     """`positive[i]` names the concept; `negative[i]` is the same prompt without it, and names none of its synonyms.
 
@@ -64,6 +65,10 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.positive)
+
+    def __repr__(self) -> str:
+        first = f"{textwrap.shorten(self.positive[0], 60)!r} / {textwrap.shorten(self.negative[0], 60)!r}"
+        return f"Pairs({self.concept.name!r}, {len(self)} pairs, the first is {first})"
 
     @classmethod
     def unique(cls, concept: Concept, pairs: Iterable[tuple[str, str]]) -> Pairs:

@@ -14,6 +14,7 @@ from transformers import (
     BertModel,
     CLIPTextConfig,
     CLIPTextModel,
+    CLIPTextModelWithProjection,
     PreTrainedTokenizerFast,
     T5Config,
     T5EncoderModel,
@@ -78,8 +79,11 @@ def make_tokenizer(*, bos: bool) -> PreTrainedTokenizerFast:
 
 
 def make_text(family: str, *, seed: int = 0) -> Text:
-    """Random weights, but for one thing that training gives a real encoder: the concepts' words have strong embeddings."""
-    tokenizer = make_tokenizer(bos=family in ("clip", "bert"))
+    """One of FAMILIES, or "clip-projection".
+
+    Random weights, but for one thing that training gives a real encoder: the concepts' words have strong embeddings.
+    """
+    tokenizer = make_tokenizer(bos=family in ("clip", "clip-projection", "bert"))
     torch.manual_seed(seed)
     encoder = _encoder(family, len(tokenizer)).eval()
     named = tokenizer.convert_tokens_to_ids(["parachute", "canopy", "church", "chapel"])
@@ -92,12 +96,13 @@ def make_text(family: str, *, seed: int = 0) -> Text:
 
 
 def _encoder(family: str, vocabulary: int) -> Any:
-    if family == "clip":
+    if family in ("clip", "clip-projection"):
         clip = CLIPTextConfig(
             vocab_size=vocabulary, hidden_size=D_MODEL, intermediate_size=48, num_hidden_layers=LAYERS, num_attention_heads=2,
             max_position_embeddings=48, pad_token_id=0, bos_token_id=3, eos_token_id=1, initializer_factor=5.0,
+            projection_dim=24,
         )  # fmt: skip
-        return CLIPTextModel(clip)
+        return CLIPTextModel(clip) if family == "clip" else CLIPTextModelWithProjection(clip)
     if family == "bert":
         bert = BertConfig(
             vocab_size=vocabulary, hidden_size=D_MODEL, intermediate_size=48, num_hidden_layers=LAYERS, num_attention_heads=2,

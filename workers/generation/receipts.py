@@ -43,7 +43,7 @@ def fallback_uses(pins: Sequence[FallbackPin], stack: Stack, uses: Sequence[Use]
 
 def _checked(eraser: Eraser, uses: Sequence[Use], prompt: str, *, what: str, cure: str) -> Use:
     use = next((use for use in uses if use.digest == eraser.digest), None)
-    if use is None:
+    if use is None or use.rows == 0 or use.score_before is None or use.score_after is None:
         raise EraserInactive(f"{what} was not applied to the prompt")
     if use.tokens_edited == 0 and use.strength > 0:
         named = Concept(eraser.concept, synonyms=eraser.config.synonyms).named_in(prompt)

@@ -69,6 +69,7 @@ class StockPipeline(ABC):
             ) as handle:
                 prompt_embeds = self._embed(prompt)
             negative_prompt = handle.negative_prompt(negative_prompt)
+            handle.require(rows=1, negative_prompts=1)
             uses = tuple(handle.uses)
         else:
             prompt_embeds, uses = self._embed(prompt), ()
