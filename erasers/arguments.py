@@ -1,4 +1,4 @@
-"""What callers may pass as a text encoder and a tokenizer, and what is refused by name.
+"""Accept a module, a compiled module or a pipeline as text encoder; refuse modules that run without hooks, by name.
 
 A diffusers pipeline stands for its text encoder where it has exactly one, a compiled module for the module that was compiled.
 """
@@ -14,7 +14,7 @@ from erasers.errors import EncoderError
 
 
 def text_encoder_of(given: Any) -> nn.Module:
-    """The module whose blocks can be hooked. Raises EncoderError for anything else, saying what to pass."""
+    """Return the module to hook. Raises EncoderError for anything else; the message says what to pass."""
     module = given if isinstance(given, nn.Module) else _of_pipeline(given)
     while (compiled := getattr(module, "_orig_mod", None)) is not None:  # torch.compile(module)
         module = compiled
@@ -28,7 +28,7 @@ def text_encoder_of(given: Any) -> nn.Module:
 
 
 def tokenizer_of(given: Any, tokenizer: Any) -> Any:
-    """The tokenizer, that of the pipeline if none is given, or None. Raises EncoderError for what is no tokenizer."""
+    """Return the tokenizer; if None was passed, that of the pipeline. Raises EncoderError for objects of another kind."""
     if tokenizer is None and not isinstance(given, nn.Module):
         tokenizer = getattr(given, "tokenizer", None)
     if tokenizer is not None and not (callable(tokenizer) and hasattr(tokenizer, "get_vocab")):
@@ -37,7 +37,7 @@ def tokenizer_of(given: Any, tokenizer: Any) -> Any:
 
 
 def required_tokenizer(given: Any, tokenizer: Any) -> Any:
-    """As `tokenizer_of`, for calls that cannot do without one."""
+    """Return the tokenizer as `tokenizer_of` does, and raise EncoderError if there is none."""
     found = tokenizer_of(given, tokenizer)
     if found is None:
         raise EncoderError("a tokenizer is needed, and none was given: pass the encoder's own, `pipe.tokenizer`")

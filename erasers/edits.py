@@ -126,7 +126,7 @@ class EmbeddingEdit:
         self._encoder, self._site, self._group = text_encoder, site, group
         self._real_tokens, self._rows, self._proof, self._turn = real_tokens, rows, proof, turn
         self._before_norm: tuple[Tensor, Tensor] | None = None
-        """What the final norm read, and what it would have read had it made the edited embeddings."""
+        """The final norm's input, as it was and moved so that the norm makes the edited embeddings of it."""
 
     @torch.no_grad()
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:

@@ -1,6 +1,7 @@
 """What is particular to a family of text encoders: where its blocks are, what they return, and who it is.
 
-Works on any transformers T5EncoderModel, UMT5EncoderModel, CLIPTextModel or BertModel. The only module that knows families.
+Works on any transformers T5EncoderModel, UMT5EncoderModel, CLIPTextModel, CLIPTextModelWithProjection or BertModel. The only
+module that knows families.
 BERT's blocks end in a layer norm of their own, with none behind the last one: h of the last block is the embeddings. Its leading
 [CLS] sees the whole prompt, so that it is a real token like any other; CLIP's leading BOS is not.
 """
@@ -80,7 +81,7 @@ def with_hidden(output: Any, h: Tensor) -> Any:
 
 
 def final_module(text_encoder: nn.Module) -> nn.Module:
-    """The module that makes the embeddings: the final norm, or the last block where there is no norm behind it (BERT)."""
+    """Return the module that makes the embeddings: the final norm, or the last block of encoders without one (BERT)."""
     for path in _FINAL_NORM_PATHS:
         try:
             found = attrgetter(path)(text_encoder)
@@ -95,7 +96,7 @@ def final_module(text_encoder: nn.Module) -> nn.Module:
 
 
 def embeddings(output: Any) -> Tensor:
-    """The last hidden states (B, T, d_model) in what the encoder returns, a ModelOutput or a tuple."""
+    """Return the last hidden states (B, T, d_model) of an encoder's output, a ModelOutput or a tuple."""
     found = getattr(output, "last_hidden_state", None)
     if found is None and isinstance(output, tuple):  # CLIP with a projection puts its (B, d) text embedding first
         found = next((part for part in output if isinstance(part, Tensor) and part.ndim == 3), None)
@@ -118,13 +119,13 @@ def pooled_positions(text_encoder: nn.Module, ids: Tensor) -> Tensor | None:
 def before_norm(norm: nn.LayerNorm, x: Tensor, change: Tensor) -> Tensor:
     """x (…, d) moved so that the norm, with the mean and variance of x, makes norm(x) + change of it."""
     spread = (x.float().var(-1, correction=0, keepdim=True) + norm.eps).sqrt()
-    weight = torch.ones_like(spread) if norm.weight is None else norm.weight.float()
-    moved: Tensor = x + (change.float() / weight * spread).nan_to_num(0.0, 0.0, 0.0).to(x.dtype)
+    scaled = change.float() if norm.weight is None else change.float() / norm.weight.float()
+    moved: Tensor = x + (scaled * spread).nan_to_num(0.0, 0.0, 0.0).to(x.dtype)
     return moved
 
 
 def with_last_recorded(output: Any, state: Tensor, replacement: Tensor) -> Any:
-    """What the encoder returned, where the last of its recorded hidden states is `state`: with it replaced."""
+    """Return the encoder's output, with the last recorded hidden state replaced if it is `state`."""
     if not isinstance(output, tuple):
         recorded = getattr(output, "hidden_states", None)
         if recorded and recorded[-1] is state:

@@ -29,7 +29,7 @@ class Forward:
     shape: torch.Size | None
     """(B, T); None if the call does not show it."""
     rows_read: dict[object, Tensor] = field(default_factory=dict)
-    """Of each hook that has run: the rows of the batch that it read real tokens of, (B,), bool."""
+    """For each hook that has run, the rows of the batch in which it read real tokens: (B,), bool."""
 
 
 class RealTokens:

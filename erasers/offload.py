@@ -42,7 +42,8 @@ def weights(text_encoder: nn.Module) -> dict[str, Tensor]:
         if getattr(_group_offloading(module), "offload_to_disk_path", None):
             raise EncoderError(f"the weights of {name or 'the encoder'} are on disk by diffusers' group offloading; {_CURE}")
     found: dict[str, Tensor] = text_encoder.state_dict()
-    return {name: _value(text_encoder, name) if weight.is_meta else weight for name, weight in found.items()}
+    offloaded = {name for name, weight in found.items() if isinstance(weight, Tensor) and weight.is_meta}
+    return {name: _value(text_encoder, name) if name in offloaded else weight for name, weight in found.items()}
 
 
 def weight_of(text_encoder: nn.Module, module: nn.Module) -> Tensor:

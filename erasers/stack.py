@@ -106,13 +106,14 @@ def attach(
     fingerprint: `erasers.fingerprint(text_encoder, tokenizer)`, if known: spares reading all weights at each call.
     rows: edit only these rows of each batch; None edits all.
 
-    The attention mask of each forward decides what padding is; without one every position is edited. What is read behind an
-    eraser's block is erased: the embeddings, pooled outputs, and `hidden_states[k]` for k > layer; earlier states are not.
+    The attention mask of each forward decides which positions are padding; without one every position is edited. Everything that
+    the encoder computes after an eraser's block is erased: the embeddings, pooled outputs, and `hidden_states[k]` for k > layer.
+    Earlier states are not.
     Compiled code runs as plain Python inside the `with`, because graphs skip hooks; so denoise outside of it.
 
-    Raises EncoderError for what is no text encoder or one that cannot be hooked, EncoderMismatch, HookTargetMissing, or
-    StackError for erasers that cannot stand together. A forward inside the `with` raises EraserBypassed if an eraser did not run;
-    `Handle.require` raises it if there was none.
+    Raises EncoderError for a text encoder that cannot be hooked, EncoderMismatch for one that the eraser was not made for,
+    HookTargetMissing, and StackError for erasers that cannot stand together. A forward inside the `with` raises EraserBypassed
+    if an eraser did not run; `Handle.require` raises it if there was no forward.
     """
     tokenizer = tokenizer_of(text_encoder, tokenizer)
     text_encoder = text_encoder_of(text_encoder)
@@ -145,7 +146,7 @@ def attach(
 
 
 def _erasers_of(given: Eraser | Sequence[Eraser]) -> tuple[Eraser, ...]:
-    """The erasers of a stack, or the only one. Raises StackError for what is no eraser."""
+    """Return the erasers as a tuple. Raises StackError for objects of another kind."""
     erasers: tuple[Any, ...] = tuple(given) if isinstance(given, list | tuple) else (given,)
     for one in erasers:
         if not isinstance(one, Eraser):
@@ -165,7 +166,7 @@ def _strengths_of(given: float | Sequence[float | None] | None, erasers: Sequenc
 
 
 def _by_site(stack: Sequence[Acting]) -> dict[Site, list[Acting]]:
-    """Those that a hook serves, by its place; not the negative prompt, which the handle serves."""
+    """Group the erasers that need a hook by its place. The negative prompt needs none: `Handle` edits it."""
     sites: dict[Site, list[Acting]] = {}
     for acting in stack:
         if acting.eraser.stage != "negative_prompt":

@@ -49,8 +49,8 @@ def sha256(text_encoder: nn.Module, architecture: list[Any]) -> str:
     weights = sorted((name.replace("_orig_mod.", ""), weight) for name, weight in offload.weights(text_encoder).items())
     if packed := [name for name, weight in weights if not isinstance(weight, Tensor)]:
         raise EncoderError(
-            f"weights of {type(text_encoder).__name__} are packed, {packed[0]!r} for one, and cannot be compared with an eraser's; "
-            "give the fingerprint of the encoder they were quantised from"
+            f"weights of {type(text_encoder).__name__} are packed ({packed[0]!r}), and no eraser can be compared with them; "
+            "give the fingerprint of the encoder that they were quantised from"
         )
     distinct: dict[tuple[int, torch.dtype, torch.Size], tuple[str, Tensor]] = {}  # tied weights are hashed once
     for name, weight in weights:

@@ -36,7 +36,7 @@ FailureCode = Literal[
     "eraser_unavailable",  # a pinned eraser is not in the store, or a fallback cannot be made of the concept's name
     "eraser_corrupt",  # its bytes do not have the pinned digest, or do not parse
     "eraser_incompatible",  # made for another text encoder than the one loaded
-    "eraser_inactive",  # hooked, but it edited no token of a prompt it should have edited
+    "eraser_inactive",  # not proven to have run, or it edited no token of a prompt it should have edited
     "concept_seen",  # verified: what was to be erased is still in the frames
     "not_verifiable",  # to be verified, and the worker has not the detector that was promised
     "prompt_too_long",  # more tokens than the encoder takes; nothing is silently cut off

@@ -14,7 +14,7 @@ WorkerError
 │   ├── EraserUnavailable     not in the store
 │   ├── EraserCorrupt         not what was pinned
 │   ├── EraserIncompatible    made for another text encoder
-│   ├── EraserInactive        hooked, and edited nothing
+│   ├── EraserInactive        not proven to have run, or edited nothing of its concept
 │   ├── NotVerifiable         nobody here can look for the concept
 │   └── ConceptSeen           somebody looked, and it is there
 ├── ModelUnavailable        the model cannot be loaded, or is another one

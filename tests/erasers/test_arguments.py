@@ -74,7 +74,8 @@ def test_what_is_no_eraser_is_refused(umt5: Text, stack: Any, message: str) -> N
 
 
 def test_one_number_is_no_strength_of_two(umt5: Text, eraser: Eraser) -> None:
-    with pytest.raises(StackError, match="1 strengths for 2 erasers"), erasers.attach(umt5.encoder, [eraser, eraser], strengths=1.0):
+    refused = pytest.raises(StackError, match="1 strengths for 2 erasers")
+    with refused, erasers.attach(umt5.encoder, [eraser, eraser], strengths=1.0):
         pass
 
 
@@ -91,13 +92,16 @@ def test_what_is_no_text_encoder_is_refused(umt5: Text, eraser: Eraser) -> None:
             pass
         with pytest.raises(EncoderError, match=message):
             erasers.train(given, umt5.tokenizer, PAIRS)
-    with pytest.raises(HookTargetMissing, match="Linear has no blocks"), erasers.attach(nn.Linear(2, 2), eraser, fingerprint="0" * 64):
+    known = eraser.config.encoder.fingerprint
+    no_blocks = pytest.raises(HookTargetMissing, match="Linear has no blocks")
+    with no_blocks, erasers.attach(nn.Linear(2, 2), eraser, fingerprint=known):
         pass
 
 
 def test_modules_that_run_without_hooks_are_refused_by_name(umt5: Text, eraser: Eraser) -> None:
-    inputs = umt5.inputs(PROMPT)
-    traced = torch.jit.trace(make_text("umt5").encoder, (inputs["input_ids"], inputs["attention_mask"]), strict=False)
+    known = eraser.config.encoder.fingerprint
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
+        traced = torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2))
     exported = torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),))
     for given, message in (
         (traced, "a scripted module"),
@@ -105,8 +109,25 @@ def test_modules_that_run_without_hooks_are_refused_by_name(umt5: Text, eraser: 
         (exported, "got ExportedProgram"),
         (nn.DataParallel(umt5.encoder), "DataParallel runs copies of the encoder"),
     ):
-        with pytest.raises(EncoderError, match=message), erasers.attach(given, eraser, fingerprint=eraser.config.encoder.fingerprint):
+        with pytest.raises(EncoderError, match=message), erasers.attach(given, eraser, fingerprint=known):
             pass
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_quantised_encoder_is_erased_where_its_fingerprint_is_given(umt5: Text, trained: Any) -> None:
+    """Its blocks are what they were, and hooks on them run; its packed weights say nothing of where they came from."""
+    quantised = torch.ao.quantization.quantize_dynamic(make_text("umt5").encoder, {nn.Linear}, dtype=torch.qint8)
+    text, eraser = Text(quantised, umt5.tokenizer), trained("umt5")
+    with pytest.raises(EncoderError, match="give the fingerprint of the encoder"), erasers.attach(quantised, eraser):
+        pass
+    known = eraser.config.encoder.fingerprint
+    before = text.encode(PROMPT)
+    with erasers.attach(quantised, eraser, fingerprint=known) as handle:
+        assert (text.encode(PROMPT) - before).norm() > 1
+    handle.require(rows=1)
+    no_projection = pytest.raises(HookTargetMissing, match="have no linear module")
+    with no_projection, erasers.attach(quantised, trained("umt5", "hirm"), fingerprint=known):
+        pass
 
 
 def test_a_tokenizer_is_asked_for_where_one_is_needed(umt5: Text, eraser: Eraser) -> None:

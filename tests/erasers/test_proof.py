@@ -163,7 +163,7 @@ def test_a_block_that_is_replaced_inside_the_with_is_an_error(umt5: Text, eraser
 
 
 def test_a_block_that_sees_part_of_the_batch_is_an_error(umt5: Text, eraser: erasers.Eraser) -> None:
-    """Also where there is no attention mask to compare with."""
+    """The call has no attention mask whose shape would differ."""
     text = make_text("umt5")
     block: Any = text.encoder.encoder.block[eraser.layer]
 
@@ -227,7 +227,7 @@ def test_rows_without_real_tokens_and_rows_not_asked_for_are_not_counted(umt5: T
 
 
 def test_two_forwards_at_once_are_an_error(umt5: Text, eraser: erasers.Eraser) -> None:
-    """Whose mask would be the one that says what padding is?"""
+    """The second forward's attention mask would decide which positions of the first are padding."""
     text = make_text("umt5")
     hook = text.encoder.encoder.block[0].register_forward_hook(lambda *_: text.encode(PROMPTS[:1]) and None)
     with erasers.attach(text.encoder, eraser), pytest.raises(EncoderError, match="give each thread its own encoder"):

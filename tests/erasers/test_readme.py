@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +33,26 @@ def test_the_program_in_the_readme_runs(umt5: Text, tmp_path: Path, monkeypatch:
     origin = umt5.encode(["a parachute over the dunes"])
     assert not torch.equal(names["embeddings"], origin)
     assert (tmp_path / "parachute" / "config.json").is_file()
+
+
+def test_the_program_in_the_librarys_docstring_runs_and_erases_the_prompt_alone(umt5: Text) -> None:
+    program = textwrap.dedent("\n".join(line for line in (erasers.__doc__ or "").splitlines() if line.startswith("    ")))
+
+    class Pipeline:
+        text_encoder, tokenizer = umt5.encoder, umt5.tokenizer
+
+        def encode_prompt(self, prompt: str, *, do_classifier_free_guidance: bool) -> tuple[torch.Tensor, None]:
+            assert not do_classifier_free_guidance
+            return umt5.encode([prompt]), None
+
+        def __call__(self, *, prompt_embeds: torch.Tensor, negative_prompt_embeds: torch.Tensor) -> str:
+            assert not torch.equal(prompt_embeds, umt5.encode(["a parachute over the dunes"]))
+            assert torch.equal(negative_prompt_embeds, umt5.encode(["blurry"]))
+            return "a video"
+
+    names = {"erasers": erasers, "pipe": Pipeline(), "pairs": erasers.pairs.templates(erasers.Concept("parachute"), 60, 0)}
+    exec(program, names)
+    assert names["video"] == "a video"
 
 
 def test_the_readme_names_every_file_and_method() -> None:

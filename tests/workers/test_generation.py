@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import av
@@ -24,6 +25,7 @@ from workers.contract import (
     SETTLED_STREAM,
     EraserPin,
     FailureRecord,
+    FallbackPin,
     GenerationTask,
     Receipt,
     events_key,
@@ -33,12 +35,15 @@ from workers.contract import (
     video_key,
 )
 from workers.pipelines.base import Stack, VideoPipeline
+from workers.pipelines.load import load_directory
+from workers.pipelines.placement import place
 from workers.residency.resident import Resident
 from workers.store.artifacts import DirectoryStore
 from workers.store.patience import PatientStore
 from workers.training.train import put_eraser
 
 MakeResident = Callable[..., Resident]
+LANTERN, CAT = "a lantern over the big hill", "a cat near the river"
 
 
 def run(task: GenerationTask) -> None:
@@ -223,6 +228,57 @@ def test_an_eraser_whose_hook_never_ran_fails_the_job(
     task = task_for(wan, pin(wan_eraser))
     run(task)
     assert failure_of(store, task).code == "eraser_inactive"
+
+
+def test_a_prompt_that_was_not_encoded_through_the_stack_fails_the_job(
+    wan: VideoPipeline,
+    wan_eraser: erasers.Eraser,
+    make_resident: MakeResident,
+    store: DirectoryStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pipeline returns cached embeddings. The prompt does not name the concept, so no other check fails."""
+    make_resident(wan)
+    put_eraser(store, wan_eraser)
+    pipe: Any = wan.pipe  # type: ignore[attr-defined]
+    kept = pipe.encode_prompt(CAT, do_classifier_free_guidance=False, max_sequence_length=16)
+    task = task_for(wan, pin(wan_eraser), prompt=CAT)
+    run(task)
+    assert receipt_of(store, task).erasers[0].score_before != 0.0
+    store.delete("videos/gen_1")
+    monkeypatch.setattr(pipe, "encode_prompt", lambda *_, **__: kept)
+    safree = FallbackPin(concept="hill", method="safree", settings={}, strength=1.0)
+    for pins, fallbacks in (((pin(wan_eraser),), ()), ((), (safree,))):
+        cached = task_for(wan, *pins, prompt=CAT, fallbacks=fallbacks)
+        run(cached)
+        failure = failure_of(store, cached)
+        assert failure.code == "eraser_inactive"
+        assert "was applied to 0 prompts instead of 1" in failure.message
+        store.delete("videos/gen_1")
+
+
+def test_a_negative_prompt_that_was_not_given_to_its_eraser_fails_the_job(
+    wan: VideoPipeline, make_resident: MakeResident, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_resident(wan)
+    monkeypatch.setattr(erasers.Handle, "negative_prompt", lambda handle, text: text)
+    fallback = FallbackPin(concept="lantern", method="negprompt", settings={}, strength=1.0)
+    task = task_for(wan, prompt=CAT, guidance_scale=4.0, fallbacks=(fallback,))
+    run(task)
+    failure = failure_of(store, task)
+    assert failure.code == "eraser_inactive"
+    assert "was applied to 0 negative prompts instead of 1" in failure.message
+
+
+def test_a_compiled_encoder_erases_as_it_does_uncompiled(wan_directory: Path, wan_eraser: erasers.Eraser) -> None:
+    pipeline = load_directory(wan_directory, model_id="tiny-wan", placement=place("cpu", "float32"))
+    stack = Stack((wan_eraser,), (None,))
+    origin, wanted = (pipeline.encode(LANTERN, "", one).prompt_embeds for one in (Stack(), stack))
+    pipeline.text_encoder.compile(backend="eager")
+    torch.testing.assert_close(pipeline.encode(LANTERN, "", Stack()).prompt_embeds, origin)
+    torch.testing.assert_close(pipeline.encode(LANTERN, "", stack).prompt_embeds, wanted)
+    assert not torch.equal(wanted, origin)
+    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize(
