@@ -98,3 +98,4 @@ def test_real_tokens_are_read_however_the_mask_is_passed(text: Text) -> None:
     ):
         reader.begin(text.encoder, args, kwargs)
         assert torch.equal(reader.of(h), expected)
+        reader.end(text.encoder, args, None)
