@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import traceback
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,6 +98,21 @@ def translate(error: Exception) -> Failure:
     rule = RULES[MemoryError] if is_cpu_memory else rule_for(type(error))
     message = str(error) if rule.message is None else rule.message
     return Failure(rule.code, message, rule.retryable, device_lost=isinstance(error, torch.AcceleratorError))
+
+
+def release(error: BaseException) -> None:
+    """Drop what the tracebacks of an exception and of its causes keep alive: the variables of every frame it passed, and so the
+    tensors of the failed job. Memory is freed only after this. Call it when the exception is logged."""
+    pending: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while pending:
+        found = pending.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        pending += [found.__cause__, found.__context__]
+        traceback.clear_frames(found.__traceback__)
+        found.__traceback__ = None
 
 
 def recover(here: Resident, failure: Failure) -> None:

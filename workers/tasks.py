@@ -90,6 +90,7 @@ def _fail(here: Resident, attempt: Attempt, records: Records, error: Exception) 
     failure = failures.translate(error)
     traceback = error if failure.code == "internal_error" else None
     logger.warning("failed", extra={"code": failure.code}, exc_info=traceback)
+    failures.release(error)
     failures.recover(here, failure)
     attempt.lease.verify()
     records.fail(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import get_args
 
 import pytest
@@ -38,7 +40,7 @@ def test_every_exception_of_the_workers_has_its_own_rule() -> None:
 
 
 def test_every_code_comes_from_somewhere() -> None:
-    given_by_the_gateway = {"worker_lost"}
+    given_by_the_gateway = {"worker_lost", "receipt_mismatch"}
     assert {rule.code for rule in failures.RULES.values()} == set(get_args(FailureCode)) - given_by_the_gateway
 
 
@@ -70,3 +72,25 @@ def test_what_was_not_meant_for_clients_stays_in_the_log() -> None:
         assert "secret" not in message
         assert "division" not in message
     assert "line 1: x" in failures.translate(library.PairsError("bad", ["line 1: x"])).message
+
+
+def allocate(held: list[weakref.ref[torch.Tensor]]) -> None:
+    latents, embeddings = torch.zeros(1000), torch.zeros(1000)
+    held += [weakref.ref(latents), weakref.ref(embeddings)]
+    try:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    except torch.OutOfMemoryError as error:
+        raise RuntimeError("decoding failed") from error
+
+
+def test_memory_of_a_failed_job_is_free_before_the_caches_are_emptied() -> None:
+    """The control: the exception alone keeps the tensors alive."""
+    held: list[weakref.ref[torch.Tensor]] = []
+    try:
+        allocate(held)
+    except RuntimeError as error:
+        gc.collect()
+        assert [tensor() is None for tensor in held] == [False, False]
+        failures.release(error)
+        gc.collect()
+        assert [tensor() is None for tensor in held] == [True, True]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -497,3 +499,26 @@ def test_an_interruption_after_the_receipt_does_not_unmake_the_success(
     run(task)
     assert receipt_of(store, task)
     assert not store.exists(failure_key("generate", task.id, 1))
+
+
+def test_a_job_that_ran_out_of_memory_holds_none_when_the_caches_are_emptied(
+    wan: VideoPipeline, make_resident: MakeResident, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents_of: list[weakref.ref[torch.Tensor]] = []
+    alive: list[bool] = []
+
+    def decode(latents: torch.Tensor) -> None:
+        latents_of.append(weakref.ref(latents))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def clear() -> None:
+        gc.collect()
+        alive.extend(latents() is not None for latents in latents_of)
+
+    resident = make_resident(wan)
+    monkeypatch.setattr(wan, "decode", decode)
+    monkeypatch.setattr(resident.erasers, "clear", clear)
+    task = task_for(wan)
+    run(task)
+    assert failure_of(store, task).code == "out_of_memory"
+    assert alive == [False]
