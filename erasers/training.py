@@ -29,6 +29,9 @@ from erasers.presence import TENSOR, fit_presence
 from erasers.probe import LinearProbe, fit_probe
 from erasers.progress import reporting
 
+MAX_SEED = 2**32 - 1
+"""torch's generator on the CPU uses 32 bits of a seed: beyond it two seeds would make one eraser."""
+
 DRAFT = "0" * 64
 """Digest of an eraser that is not finished, and is never stored: a full SAE is gigabytes, and not worth hashing."""
 
@@ -67,6 +70,8 @@ def train(
     tokenizer, text_encoder = required_tokenizer(text_encoder, tokenizer), text_encoder_of(text_encoder)
     chosen = methods.get(method)
     settings = config_of(chosen.config_type, config)
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"seed must be from 0 to {MAX_SEED}, got {seed}")
     if settings.gate and chosen.stage != "block":
         raise ConfigError(f"gate is for methods that act on a block's output, not for {method}, which acts at {chosen.stage!r}")
     identity = identity or encoders.identity(text_encoder, tokenizer)

@@ -120,7 +120,7 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "invalid_seconds": Meaning(422, "A duration that is not whole seconds, or longer than the model makes."),
     "invalid_frames": Meaning(422, "A number of frames that the model cannot make."),
     "invalid_steps": Meaning(422, "Fewer than one denoising step, more than the model allows, or one of its `refused_steps`."),
-    "invalid_guidance": Meaning(422, "A guidance scale at which one of the request's erasers does nothing."),
+    "invalid_guidance": Meaning(422, "A guidance scale at which the negative prompt or one of the erasers does nothing."),
     "invalid_metadata": Meaning(422, "`metadata` is at most 16 pairs of short strings."),
     "invalid_webhook_url": Meaning(422, "Not a URL that a webhook may go to: https, public, without a name and a password."),
     "invalid_pairs": Meaning(422, "Training pairs that cannot be used."),

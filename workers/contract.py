@@ -28,6 +28,9 @@ TRAIN_QUEUE = "clearway-train"
 GENERATE_FUNCTION = "workers.tasks.generate"
 TRAIN_FUNCTION = "workers.tasks.train"
 
+MAX_SEED = 2**32 - 1
+"""torch's generator on the CPU, which makes the noise, uses 32 bits of a seed: 7 and 2**32 + 7 give the same video."""
+
 MAX_ATTEMPTS = 3
 MAX_INTERACTIONS = 64
 """Erasers with which one training is measured, at most."""
@@ -54,6 +57,7 @@ FailureCode = Literal[
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 def _measured(value: object) -> object:
@@ -117,7 +121,7 @@ class GenerationTask(Record):
     num_frames: int
     num_inference_steps: int
     guidance_scale: float
-    seed: int
+    seed: Seed
     frames_per_second: int
 
 
@@ -144,7 +148,7 @@ class TrainingTask(Record):
     pairs: tuple[PromptPair, ...] | None = None
     pair_source: PairSource = "offline"
     config: dict[str, JsonValue] = Field(default_factory=dict)
-    seed: int = 0
+    seed: Seed = 0
     active: tuple[EraserPin, ...] = Field(
         default=(),
         max_length=MAX_INTERACTIONS,

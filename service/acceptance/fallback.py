@@ -49,3 +49,12 @@ def check_guidance(what: str, method: str, guidance_scale: float) -> None:
             f"{what} acts through the negative prompt, which does nothing at guidance_scale {guidance_scale:g}: give one above 1"
         )
         raise RequestError("invalid_guidance", message, param="guidance_scale")
+
+
+def check_negative_prompt(negative_prompt: str, guidance_scale: float) -> None:
+    """Raises where the model would ignore it: it is read by classifier-free guidance only."""
+    if negative_prompt.strip() and guidance_scale <= 1:
+        message = (
+            f"a negative prompt does nothing at guidance_scale {guidance_scale:g}: leave it out, or give a guidance_scale above 1"
+        )
+        raise RequestError("invalid_guidance", message, param="negative_prompt")

@@ -9,6 +9,7 @@ from typing import TypeVar, get_args
 
 from sqlalchemy.orm import Session
 
+from service.acceptance.fallback import check_negative_prompt
 from service.acceptance.stack import resolve
 from service.acceptance.verification import Lookout, checks
 from service.errors import CallerError, RequestError
@@ -23,6 +24,7 @@ Number = TypeVar("Number", int, float)
 def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: Binding, lookout: Lookout) -> Plan:
     _allow_model(card, binding)
     guidance = _or(request.guidance_scale, card.default_guidance_scale)
+    check_negative_prompt(request.negative_prompt, guidance)
     stack = resolve(session, request, card, guidance_scale=guidance, binding=binding)
     concepts = sorted([*(eraser.concept for eraser in stack.erase), *(fallback.concept for fallback in stack.fallbacks)])
     width, height, frames, steps = (_default(name, card, binding) for name in get_args(LimitName))

@@ -11,6 +11,7 @@ import typer
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
 from service.cli.output import JsonOption, ShownAsJson, print_json
 from service.cli.versions import VersionArgument, parse_version, print_versions
+from workers.contract import MAX_SEED
 
 app = typer.Typer(help="Train, list, show, activate, roll back and retire erasers.", no_args_is_help=True)
 
@@ -28,7 +29,7 @@ def train(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A setting of the method, as in iterations=500; JSON or text. Repeatable."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same eraser.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Same seed, same eraser.")] = None,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,

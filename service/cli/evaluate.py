@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from workers.contract import MAX_SEED
 
 _SUITE_CLIPS = {"full": 100, "quick": 10}
 """In each cell. `quick` shows that it works, and proves little."""
@@ -74,6 +75,9 @@ def evaluate(
 
 def _seeds(text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        seeds = [int(part) for part in text.split(",")]
     except ValueError:
-        raise typer.BadParameter(f"--seeds takes whole numbers joined by commas, as in 0,1,2; not {text!r}") from None
+        seeds = [-1]
+    if not all(0 <= seed <= MAX_SEED for seed in seeds):
+        raise typer.BadParameter(f"--seeds takes whole numbers from 0 to {MAX_SEED} joined by commas, as in 0,1,2; not {text!r}")
+    return seeds

@@ -10,6 +10,7 @@ import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
 from service.cli.versions import parse_version
+from workers.contract import MAX_SEED
 
 if TYPE_CHECKING:
     from service.client import Client
@@ -40,7 +41,7 @@ def generate(
     webhook_url: Annotated[str | None, typer.Option(help="Told when the generation has ended: https://…")] = None,
     negative: Annotated[str | None, typer.Option(help="Negative prompt.")] = None,
     model: Annotated[str | None, typer.Option(help="Model; the service's default.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same video.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Same seed, same video.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Guidance scale.")] = None,
     frames: Annotated[int | None, typer.Option(help="Number of frames.")] = None,

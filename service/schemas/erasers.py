@@ -12,9 +12,9 @@ from service.domain.gate import Source
 from service.domain.states import VersionStatus
 from service.domain.text import ConceptName, Text, check_text
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
-from service.schemas.generations import MAX_PROMPT_CHARACTERS, MAX_SEED
+from service.schemas.generations import MAX_PROMPT_CHARACTERS
 from service.schemas.interactions import Interaction
-from workers.contract import PairSource
+from workers.contract import PairSource, Seed
 
 METHODS = ("steering", "clear", "hirm", "safree", "negprompt")
 MAX_PAIRS = 5000
@@ -80,7 +80,7 @@ class TrainRequest(RequestBody):
     config: Annotated[dict[str, JsonValue], Field(max_length=64), AfterValidator(_check_texts)] = Field(
         default={}, description="settings of the method"
     )
-    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    seed: Seed = 0
 
     @field_validator("pair_source")
     @classmethod

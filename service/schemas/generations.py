@@ -12,12 +12,11 @@ from service.domain.states import JobStatus
 from service.domain.text import ConceptName, Text
 from service.domain.webhook_address import WebhookUrl
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
-from workers.contract import Digest, FallbackMethod
+from workers.contract import Digest, FallbackMethod, Seed
 
 MAX_PROMPT_CHARACTERS = 2000
 MAX_CONCEPTS = 16
 MAX_METADATA_PAIRS = 16
-MAX_SEED = 2**53 - 1  # exact in every JSON reader
 
 OnMissing = Literal["refuse", FallbackMethod]
 
@@ -115,14 +114,14 @@ class PromptRequest(RequestBody):
         "say. Where one is still seen the generation fails with `concept_seen`, and there is no video.",
     )
     negative_prompt: Annotated[Text, AfterValidator(_not_too_long)] = Field(
-        default="", description="encoded without erasers; it is no means of erasure"
+        default="", description="encoded without erasers; it is no means of erasure. Needs a guidance_scale above 1."
     )
     model: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = Field(
         default=None, description="default: the model this installation is configured with; `GET /models` lists them"
     )
     num_inference_steps: int | None = None
     guidance_scale: float | None = Field(default=None, ge=0, le=50)
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="default: drawn, and told in the response")
+    seed: Seed | None = Field(default=None, description="0 to 4294967295; default: drawn, and told in the response")
     metadata: Annotated[dict[Text, Text], AfterValidator(_metadata)] = Field(
         default={}, description="up to 16 pairs of strings, kept with the generation and given back"
     )

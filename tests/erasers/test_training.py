@@ -180,3 +180,9 @@ def test_the_strength_is_chosen_from_the_curve(options: dict[str, Any], gamma: f
 
 def test_a_fixed_strength_is_on_the_grid() -> None:
     assert grid(MethodConfig(gamma=1.3, gamma_max=2.0, gamma_step=0.5)) == [0.5, 1.0, 1.3, 1.5, 2.0]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 2**32 + 7])
+def test_a_seed_of_more_than_32_bits_is_refused(umt5: Text, seed: int) -> None:
+    with pytest.raises(ConfigError, match="seed must be from 0 to 4294967295"):
+        erasers.train(*umt5, PAIRS, method="steering", seed=seed)

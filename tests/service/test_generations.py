@@ -96,7 +96,9 @@ def test_an_unseen_start_is_reckoned_from_the_stages(client: TestClient, hand: H
 
 def test_the_same_prompt_again_draws_another_seed_and_keeps_a_given_one(client: TestClient) -> None:
     assert generate(client)["seed"] != generate(client)["seed"]
-    assert generate(client, seed=2**53 - 1)["seed"] == 2**53 - 1
+    assert generate(client, seed=2**32 - 1)["seed"] == 2**32 - 1
+    assert generate(client, negative_prompt="blur", guidance_scale=1.01)["negative_prompt"] == "blur"
+    assert generate(client, negative_prompt=" ", guidance_scale=1)["guidance_scale"] == 1
 
 
 def test_a_dry_run_tells_the_plan_and_leaves_nothing(client: TestClient, hand: Hand) -> None:

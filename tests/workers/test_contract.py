@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from workers import contract
@@ -27,6 +28,7 @@ from workers.contract import (
     TrainingResult,
     TrainingTask,
 )
+from workers.training.evaluation import clip_seeds
 
 GOLDEN = Path(__file__).parent / "golden"
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -230,3 +232,17 @@ def test_keys() -> None:
 )
 def test_model_names(setting: str, name: str) -> None:
     assert contract.model_id(setting) == name
+
+
+def test_seeds_of_more_than_32_bits_are_refused() -> None:
+    """They would repeat the noise of smaller ones."""
+    first, again = (torch.randn(4, generator=torch.Generator().manual_seed(seed)) for seed in (7, 2**32 + 7))
+    assert torch.equal(first, again)
+    for name in ("generation_task", "training_task"):
+        content = RECORDS[name].model_dump(mode="json")
+        assert type(RECORDS[name]).model_validate(content | {"seed": 2**32 - 1})
+        with pytest.raises(ValidationError, match="seed"):
+            type(RECORDS[name]).model_validate(content | {"seed": 2**32 + 7})
+    seeds = clip_seeds(2**32 - 1, 50)
+    assert len(set(seeds)) == 50
+    assert max(seeds) < 2**32

@@ -293,6 +293,7 @@ def test_a_compiled_encoder_erases_as_it_does_uncompiled(wan_directory: Path, wa
         ({"num_frames": 10}, "invalid_request"),
         ({"num_frames": 0}, "invalid_request"),
         ({"num_inference_steps": 0}, "invalid_request"),
+        ({"negative_prompt": "blue", "guidance_scale": 1.0}, "invalid_request"),
         ({"frames_per_second": 0}, "invalid_request"),
         ({"model": "another"}, "model_unavailable"),
     ],

@@ -25,7 +25,7 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
     with attempt.stage("erasers"):
         trained, untrained = here.erasers.stack(task.erase), here.fallbacks.stack(task.fallbacks)
         stack = trained + untrained
-        check_guidance(stack, shape)
+        check_guidance(stack, shape, task.negative_prompt)
         verification.check_pins(task.checks, task.model, here.watch)
     with attempt.stage("encode"):
         conditioning = pipeline.encode(task.prompt, task.negative_prompt, stack)
@@ -85,8 +85,10 @@ def check_shape(task: GenerationTask, card: ModelCard) -> Shape:
     )
 
 
-def check_guidance(stack: Stack, shape: Shape) -> None:
+def check_guidance(stack: Stack, shape: Shape, negative_prompt: str) -> None:
     """Without classifier-free guidance the denoiser never sees the negative prompt, nor what an eraser put there."""
+    if negative_prompt.strip() and shape.guidance_scale <= 1:
+        raise InvalidRequest(f"a negative prompt does nothing at guidance_scale {shape.guidance_scale:g}: give one above 1")
     for eraser, strength in zip(stack.erasers, stack.strengths, strict=True):
         if eraser.stage == "negative_prompt" and strength != 0 and shape.guidance_scale <= 1:
             raise InvalidRequest(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from erasers import Eraser
+from workers.contract import MAX_SEED
 from workers.detection.detectors import CELLS, MEASURED, Cell, Detector, Probe
 from workers.pipelines.base import Frames, Shape, Stack, VideoPipeline
 from workers.scene import SceneNumbers, SeenScene, scene_numbers
@@ -95,7 +96,7 @@ def film_cells(
 
 def clip_seeds(seed: int, n: int) -> list[int]:
     """Of the noise of a cell's clips, in order; the same in every cell."""
-    return [seed * 1000 + index for index in range(n)]
+    return [(seed * 1000 + index) % (MAX_SEED + 1) for index in range(n)]
 
 
 def film(
