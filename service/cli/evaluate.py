@@ -22,7 +22,10 @@ def evaluate(
         list[str] | None, typer.Option(help="An eraser under test: `parachute`, or `parachute@2`. Repeatable: a stack.")
     ] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help='JSON lines {"prompt": …, "objects": [names that the video should show]}.')
+        Path | None, typer.Option(
+            help='JSON lines {"prompt": …, "objects": [names that the video should show]}; with "scene": {"background": …, '
+            '"motion": …, "style": …} the report has scene_kept.'
+        ),
     ] = None,
     suite: Annotated[
         Literal["full", "quick"] | None,
@@ -68,6 +71,10 @@ def evaluate(
         )
     for name, rates in done.report["objects"].items():
         typer.echo(f"{name}: origin {rates['origin_rate']:.1%}, erased {rates['erased_rate']:.1%} ({rates['n']} clips)")
+    if (scene := done.report["scene_kept"]) is not None:
+        kept = "not measurable" if scene["kept"] is None else f"{scene['kept']:.1%}"
+        rates = f"origin {scene['origin']:.1%}, erased {scene['erased']:.1%}, kept {kept}"
+        typer.echo(f"rest of the scene: {rates} ({scene['n']} clips)")
     for name, means in done.report.get("quality", {}).get("metrics", {}).items():
         typer.echo(f"{name}: origin {means['origin']:.4f}, erased {means['erased']:.4f}")
     typer.echo(f"{out / 'report.json'}\n{out / 'contact_sheet.png'}")

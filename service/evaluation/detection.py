@@ -10,14 +10,16 @@ from pathlib import Path
 
 from service.evaluation.errors import DetectionFailed
 from service.evaluation.program import run
+from service.evaluation.scene import SceneLine, SceneSeen
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One clip: its frames, and in how many of them each object was seen."""
+    """One clip: its frames, in how many of them each object was seen, and its scene, where its line has one."""
 
     frames: int
     counts: Mapping[str, int]
+    scene: SceneSeen | None = None
 
 
 def canonical_names(objects: Iterable[str]) -> dict[str, str]:
@@ -29,14 +31,21 @@ def canonical_names(objects: Iterable[str]) -> dict[str, str]:
     return answer
 
 
-def detect(videos: Sequence[Path], objects: Sequence[str], *, stills: Path) -> list[Seen]:
-    """One answer per video, in order. Writes the middle frame of each to `stills`, under its name, as PNG."""
+def detect(
+    videos: Sequence[Path], objects: Sequence[str], *, scenes: Sequence[SceneLine | None], stills: Path
+) -> list[Seen]:
+    """One answer per video, in order; `scenes` are theirs. Writes the middle frame of each as PNG to `stills`, under its name."""
     stills.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        listed, out = Path(scratch) / "videos.txt", Path(scratch) / "seen.json"
+        listed, asked, out = (Path(scratch) / name for name in ("videos.txt", "scenes.json", "seen.json"))
         listed.write_text("".join(f"{video}\n" for video in videos))
-        _detect("videos", "--videos", f"@{listed}", "--objects", *objects, "--out", str(out), "--stills", str(stills))
-        return [Seen(clip["frames"], clip["objects"]) for clip in json.loads(out.read_bytes())]
+        asked.write_text(json.dumps([scene and scene.as_json() for scene in scenes]))
+        files = ("--videos", f"@{listed}", "--scenes", str(asked), "--out", str(out), "--stills", str(stills))
+        _detect("videos", *files, "--objects", *objects)
+        return [
+            Seen(clip["frames"], clip["objects"], clip["scene"] and SceneSeen(**clip["scene"]))
+            for clip in json.loads(out.read_bytes())
+        ]
 
 
 def _detect(*arguments: str) -> str:

@@ -25,7 +25,7 @@ class PromptFileError(EvaluationError):
     def __init__(self, path: Path, problems: Sequence[str]) -> None:
         super().__init__(
             f"{path}: {_first(problems)}\nEach line is one JSON object: "
-            '{"prompt": "a parachute over a beach", "objects": ["parachute"]}'
+            '{"prompt": "a parachute over snowy mountains", "objects": ["parachute"], "scene": {"background": "snow"}}'
         )
 
 

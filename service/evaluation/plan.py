@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.client import ApiError, Client
 from service.evaluation.errors import ModelNotServed, NotErasable
 from service.evaluation.prompts import PromptLine
+from service.evaluation.scene import SceneLine
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class Plan:
         """One per prompt and seed, in that order; the same order with and without erasers."""
         pins = self.pins if erased else ()
         return [self._clip(line, seed, pins) for line in self.lines for seed in self.seeds]
+
+    def scenes(self, of_lines: Sequence[SceneLine | None], names: Mapping[str, str]) -> list[SceneLine | None]:
+        """One per clip, in the order of `clips`: that of its line, with the line's objects that no pin erases. `names` turns
+        the words of the prompt file into objects."""
+        erased = {pin.concept for pin in self.pins}
+        asked: list[SceneLine | None] = []
+        for line, scene in zip(self.lines, of_lines, strict=True):
+            kept = tuple(dict.fromkeys(names[word] for word in line.objects if not erased & {word, names[word]}))
+            asked += [scene and replace(scene, objects=kept)] * len(self.seeds)
+        return asked
 
     def _clip(self, line: PromptLine, seed: int, pins: tuple[Pin, ...]) -> Clip:
         determined_by = [self.model, line.prompt, seed, sorted(pin.digest for pin in pins)]

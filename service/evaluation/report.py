@@ -1,4 +1,8 @@
-"""Rates from counts. A rate is the share of frames that show an object, over the clips whose line lists the object."""
+"""Rates from counts. A rate is the share of frames that show an object, over the clips whose line lists the object.
+
+`scene_kept` is about the lines with a scene: the share of frames in which everything else that the line asks for is there, its
+background, motion, style and the objects that are not erased.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ def make_report(plan: Plan, names: Mapping[str, str], origin: Sequence[Seen], er
     objects = {name: _rates(name, listed, origin, erased) for name in sorted(set().union(*listed))}
     return {
         "objects": objects,
+        "scene_kept": _scene_kept(origin, erased),
         "erase": [str(pin) for pin in plan.pins],
         "digests": {str(pin): pin.digest for pin in plan.pins},
         "seeds": list(plan.seeds),
@@ -40,3 +45,29 @@ def _rates(name: str, listed: Sequence[set[str]], origin: Sequence[Seen], erased
 
 def _rate(name: str, clips: Sequence[Seen]) -> float:
     return round(sum(clip.counts[name] for clip in clips) / sum(clip.frames for clip in clips), 4)
+
+
+def _scene_kept(origin: Sequence[Seen], erased: Sequence[Seen]) -> dict[str, Any] | None:
+    """None where no line has a scene."""
+    sides = [[(clip.scene, clip.frames) for clip in side if clip.scene is not None] for side in (origin, erased)]
+    if not sides[0]:
+        return None
+    parts = dict.fromkeys(part for scene, _ in sides[0] for part in scene.parts)
+    return {
+        **_kept(*([(scene.whole, frames) for scene, frames in side] for side in sides)),
+        "parts": {
+            part: _kept(*([(scene.parts[part], frames) for scene, frames in side if part in scene.parts] for side in sides))
+            for part in parts
+        },
+    }
+
+
+def _kept(origin: Sequence[tuple[int, int]], erased: Sequence[tuple[int, int]]) -> dict[str, float | int | None]:
+    """Of (frames as asked, frames) of each clip. `kept` is relative to origin, and None where the origin has nothing of it."""
+    before, after = (sum(count for count, _ in side) / sum(frames for _, frames in side) for side in (origin, erased))
+    return {
+        "origin": round(before, 4),
+        "erased": round(after, 4),
+        "kept": round(after / before, 4) if before else None,
+        "n": len(origin),
+    }

@@ -15,6 +15,7 @@ from service.evaluation.plan import Clip, Plan, make_plan
 from service.evaluation.prompts import PromptLine
 from service.evaluation.quality import check_quality, measure_quality, quality_report
 from service.evaluation.report import make_report
+from service.evaluation.scene import canonical_scenes
 from service.evaluation.sheet import Row, draw_sheet
 
 
@@ -51,13 +52,15 @@ def evaluate(
     `on_start` hears how many clips there are, `on_done` is called for each.
     """
     names = canonical_names(word for line in lines for word in line.objects)  # before hours of generating, not after
+    scenes = canonical_scenes([line.scene for line in lines])
     not_measured = check_quality() if quality else {}
     plan = make_plan(client, erase, lines, seeds, model)
     origin, erased = plan.clips(erased=False), plan.clips(erased=True)
     clips, store, stills = [*origin, *erased], ClipStore(out / "clips"), out / "stills"
     on_start(len(clips))
     make_clips(client, plan.model["id"], clips, store, on_done)
-    seen = detect([store.video(clip) for clip in clips], sorted(set(names.values())), stills=stills)
+    asked = plan.scenes(scenes, names)
+    seen = detect([store.video(clip) for clip in clips], sorted(set(names.values())), scenes=[*asked, *asked], stills=stills)
     report = make_report(plan, names, seen[: len(origin)], seen[len(origin) :])
     if quality:
         measured = measure_quality([store.video(clip) for clip in clips], [clip.line.prompt for clip in clips])

@@ -6,6 +6,7 @@ import pytest
 
 from service.evaluation import prompts
 from service.evaluation.errors import PromptFileError
+from service.evaluation.scene import SceneLine
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -31,9 +32,25 @@ def test_only_a_line_feed_ends_a_line_and_a_byte_order_mark_is_skipped(tmp_path:
     assert [line.prompt for line in prompts.read(path)] == ["a cat\u2028a dog\x85", "x"]
 
 
+def test_a_line_may_say_what_else_its_video_shows(tmp_path: Path) -> None:
+    scene = '{"background": "Snow", "motion": "down", "style": null}'
+    lines = prompts.read(
+        write(
+            tmp_path,
+            f'{{"prompt": "x", "objects": ["cat"], "scene": {scene}}}\n{{"prompt": "y", "objects": [], "scene": null}}\n',
+        )
+    )
+    assert [line.scene for line in lines] == [SceneLine(background="snow", motion="down"), None]
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
+        ('{"prompt": "a cat", "objects": [], "scene": "snow"}', '"scene" must be an object'),
+        ('{"prompt": "a cat", "objects": [], "scene": {"backround": "snow"}}', '"scene" has the unknown field backround'),
+        ('{"prompt": "a cat", "objects": [], "scene": {"motion": 1}}', 'each part of "scene" is a text'),
+        ('{"prompt": "a cat", "objects": [], "scene": {"style": " "}}', 'each part of "scene" is a text'),
+        ('{"prompt": "a cat", "objects": [], "scene": {"style": null}}', '"scene" asks for nothing'),
         ("a parachute", "not JSON"),
         ('["a parachute"]', "a JSON object is needed, not list"),
         ('{"objects": ["cat"]}', '"prompt" must be a text'),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -8,6 +9,7 @@ from service.evaluation.detection import Seen
 from service.evaluation.plan import Pin, Plan
 from service.evaluation.prompts import PromptLine
 from service.evaluation.report import make_report
+from service.evaluation.scene import SceneLine, SceneSeen
 from service.evaluation.sheet import CELL_PIXELS, MAX_ROWS, TEXT_PIXELS, Row, draw_sheet
 
 PIN = Pin("parachute", 2, "a" * 64)
@@ -33,6 +35,38 @@ def test_a_rate_is_the_share_of_frames_of_the_clips_that_list_the_object() -> No
 def test_frames_and_not_clips_are_weighed() -> None:
     origin = [seen(30, 0, frames=30), *[seen(0, 0)] * 3]
     assert make_report(PLAN, NAMES, origin, origin)["objects"]["parachute"]["origin_rate"] == 0.5
+
+
+def in_scene(whole: int, **parts: int) -> Seen:
+    return Seen(10, {"parachute": 0, "springer dog": 0}, SceneSeen(whole, parts))
+
+
+def test_the_scene_is_what_else_the_lines_ask_for_relative_to_origin() -> None:
+    origin = [in_scene(8, background=10, objects=8), in_scene(8, background=10, objects=8), seen(1, 1), seen(1, 1)]
+    erased = [in_scene(8, background=10, objects=8), in_scene(4, background=5, objects=8), seen(1, 1), seen(1, 1)]
+    assert make_report(PLAN, NAMES, origin, erased)["scene_kept"] == {
+        "origin": 0.8,
+        "erased": 0.6,
+        "kept": 0.75,
+        "n": 2,
+        "parts": {
+            "background": {"origin": 1.0, "erased": 0.75, "kept": 0.75, "n": 2},
+            "objects": {"origin": 0.8, "erased": 0.8, "kept": 1.0, "n": 2},
+        },
+    }
+    assert make_report(PLAN, NAMES, origin, origin)["scene_kept"]["kept"] == 1.0
+    assert make_report(PLAN, NAMES, [seen(1, 1)] * 4, [seen(0, 1)] * 4)["scene_kept"] is None
+
+
+def test_a_scene_of_which_the_origin_shows_nothing_has_nothing_kept() -> None:
+    none = [in_scene(0, background=0)] * 4
+    assert make_report(PLAN, NAMES, none, none)["scene_kept"]["kept"] is None
+
+
+def test_what_is_erased_is_no_part_of_the_scene() -> None:
+    snow = SceneLine(background="snow")
+    assert PLAN.scenes([snow, snow], NAMES) == [snow, snow, *[replace(snow, objects=("springer dog",))] * 2]
+    assert PLAN.scenes([None, snow], NAMES)[:2] == [None, None]
 
 
 def test_the_report_says_what_was_measured() -> None:

@@ -13,6 +13,7 @@ from tests.pictures import photograph
 from workers.detect import UnknownObject, object_named, read_frames
 from workers.detection.watch import Watch
 from workers.generation.video import encode_mp4
+from workers.miniature.world import Scene, render
 
 
 def detect(*arguments: str, detectors: dict[str, dict[str, str]] | None = None) -> subprocess.CompletedProcess[str]:
@@ -75,6 +76,35 @@ def test_videos_can_be_listed_in_a_file_and_are_answered_in_order(tmp_path: Path
     assert [(clip["video"], clip["frames"]) for clip in seen] == [(str(videos[0]), 9), (str(videos[1]), 3)]
     assert all(clip["objects"].keys() == {"parachute"} for clip in seen)
     assert (stills / "0.png").exists()
+
+
+def test_scenes_are_read_from_videos_beside_their_objects(tmp_path: Path) -> None:
+    """One clip as asked, and one with another background, motion and object."""
+    videos, asked = [], {"background": "over snowy mountains", "motion": "down", "style": None, "objects": ["cat"]}
+    for name, shown in (("right", Scene(("cat",), "snow", "down")), ("wrong", Scene(("tench",), "sea", "up"))):
+        videos.append(tmp_path / f"{name}.mp4")
+        videos[-1].write_bytes(encode_mp4(render(shown, 0), frames_per_second=8, metadata={}))
+    scenes, out = tmp_path / "scenes.json", tmp_path / "seen.json"
+    scenes.write_text(json.dumps([asked, asked]))
+    files = ("--videos", *map(str, videos), "--scenes", str(scenes), "--out", str(out))
+    done = detect("videos", *files, "--objects", "parachute")
+    assert done.returncode == 0, done.stderr
+    right, wrong = (clip["scene"] for clip in json.loads(out.read_text()))
+    assert right == {"whole": 9, "parts": {"background": 9, "motion": 9, "objects": 9}}
+    assert wrong == {"whole": 0, "parts": {"background": 0, "motion": 0, "objects": 0}}
+    scenes.write_text(json.dumps([None, {"background": "sea"}]))
+    assert detect("videos", *files).returncode == 0
+    assert [clip["scene"] for clip in json.loads(out.read_text())] == [None, {"whole": 9, "parts": {"background": 9}}]
+
+
+def test_a_scene_that_the_classifier_cannot_see_is_refused_by_part(tmp_path: Path) -> None:
+    (tmp_path / "scenes.json").write_text(json.dumps([{"background": "snwo"}]))
+    done = detect("scenes", str(tmp_path / "scenes.json"))
+    assert done.returncode == 2
+    assert done.stderr == "the classifier cannot see the background 'snwo'; did you mean 'snow'?\n"
+    (tmp_path / "scenes.json").write_text(json.dumps([{"motion": "Falling  down"}, None]))
+    done = detect("scenes", str(tmp_path / "scenes.json"))
+    assert json.loads(done.stdout) == [{"background": None, "motion": "down", "style": None, "objects": []}, None]
 
 
 def test_what_the_operator_has_watched_is_judged_by_that_detector(tmp_path: Path) -> None:
