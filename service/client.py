@@ -200,6 +200,9 @@ class Client:
     def models(self) -> list[JsonObject]:
         return list(self._json("GET", "/models")["data"])
 
+    def model(self, model_id: str) -> JsonObject:
+        return self._json("GET", f"/models/{quote(model_id)}")
+
     def api_keys(self) -> list[JsonObject]:
         return list(self._json("GET", "/keys")["data"])
 

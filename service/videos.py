@@ -80,6 +80,7 @@ def video(job: Job, progress: Progress | None, deliveries: Deliveries) -> Video:
         fallbacks=plan.fallbacks,
         checks=plan.checks,
         policies=plan.policies,
+        warnings=plan.warnings,
         num_frames=plan.num_frames,
         frames_per_second=plan.frames_per_second,
         seed=plan.seed,

@@ -297,6 +297,24 @@ class Detectors(Record):
     detectors: dict[str, str] = Field(description="name of a concept, in lower case → the detector's name")
 
 
+Words = Annotated[dict[str, tuple[str, ...]], Field(max_length=256)]
+"""By name, what prompts may call it."""
+
+
+class KnownWorld(Record):
+    """What a model of a small world can draw."""
+
+    objects: Words
+    characters: Words
+    styles: Words
+    attributes: Words
+    backgrounds: Words
+    motions: Words
+
+
+MAX_CARD_WORDS = 4096
+
+
 class ModelCard(Record):
     """What a worker says of the model it holds; the gateway validates requests against it."""
 
@@ -322,6 +340,12 @@ class ModelCard(Record):
     default_num_inference_steps: int
     default_guidance_scale: float
     default_frames_per_second: int
+    knows: KnownWorld | None = Field(default=None, description="null: the model is of no small world")
+    words: tuple[str, ...] = Field(
+        default=(),
+        max_length=MAX_CARD_WORDS,
+        description="in lower case, every word that the tokenizer of a small world knows; empty where it spells any word",
+    )
 
     def accepts_steps(self, count: int) -> bool:
         return 1 <= count <= self.max_steps and count not in self.refused_steps

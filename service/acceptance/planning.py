@@ -12,11 +12,14 @@ from sqlalchemy.orm import Session
 from service.acceptance.fallback import check_negative_prompt
 from service.acceptance.stack import resolve
 from service.acceptance.verification import Lookout, checks
+from service.domain.words import unknown_words, unknown_words_message
 from service.errors import CallerError, RequestError
 from service.policies.binding import Binding
 from service.policies.policy import LimitName, Rules
-from service.schemas.generations import GenerateRequest, Plan
+from service.schemas.generations import GenerateRequest, Plan, RequestWarning
 from workers.contract import ModelCard
+
+MAX_WARNED_WORDS = 20
 
 Number = TypeVar("Number", int, float)
 
@@ -44,9 +47,20 @@ def plan(session: Session, request: GenerateRequest, card: ModelCard, binding: B
         fallbacks=stack.fallbacks,
         checks=checks(concepts, lookout, requested=request.verify, binding=binding),
         policies=binding.applied,
+        warnings=_warnings(request.prompt, card),
     )
     _allow_numbers(planned, binding)
     return planned
+
+
+def _warnings(prompt: str, card: ModelCard) -> list[RequestWarning]:
+    known = frozenset(card.words)
+    words = unknown_words(prompt, known)
+    if not words:
+        return []
+    return [
+        RequestWarning(code="unknown_words", message=unknown_words_message(card.id, words, known), words=words[:MAX_WARNED_WORDS])
+    ]
 
 
 def _or(value: Number | None, default: Number) -> Number:

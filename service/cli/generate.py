@@ -73,7 +73,10 @@ def generate(
     }
     request = {"prompt": prompt, **{name: value for name, value in options.items() if value is not None}}
     with connect(url, key, data_dir) as client:
-        generation_id = client.generate(request)["id"]
+        accepted = client.generate(request)
+        for warning in accepted["warnings"]:
+            typer.echo(f"Warning: {warning['message']}", err=True)
+        generation_id = accepted["id"]
         try:
             terminal.show(client.follow_generation(generation_id), generation_id)
         except KeyboardInterrupt:

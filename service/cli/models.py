@@ -32,12 +32,9 @@ def show(
     key: KeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """One model, with its limits and defaults, as JSON."""
+    """One model, with its limits and defaults, and what the miniature can draw, as JSON."""
     with connect(url, key, data_dir) as client:
-        models: dict[str, dict[str, Any]] = {found["id"]: found for found in client.models()}
-    if model not in models:
-        raise typer.BadParameter(f"no model {model!r} is served; there is: {', '.join(models) or 'none yet'}")
-    print_json(models[model])
+        print_json(client.model(model))
 
 
 def _row(model: dict[str, Any]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ def _generation(job: Job) -> GenerationTask:
     )
     fallbacks = tuple(FallbackPin(**fallback.model_dump()) for fallback in plan.fallbacks)
     checks = tuple(CheckPin(**check.model_dump()) for check in plan.checks)
-    numbers = plan.model_dump(exclude={"erase", "fallbacks", "checks", "encoder_fingerprint", "policies"})
+    numbers = plan.model_dump(exclude={"erase", "fallbacks", "checks", "encoder_fingerprint", "policies", "warnings"})
     return GenerationTask(id=job.id, attempt=job.attempt, erase=pins, fallbacks=fallbacks, checks=checks, **numbers)
 
 

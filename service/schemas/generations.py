@@ -134,7 +134,7 @@ class GenerateRequest(PromptRequest):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"prompt": "a parachute over a beach", "erase": ["parachute"], "seed": 7},
+                {"prompt": "a parachute falling down over snowy mountains", "erase": ["parachute"], "seed": 7},
                 {"prompt": "a church and a springer dog", "erase": [{"concept": "church", "strength": 1.5}], "num_frames": 9},
             ]
         }
@@ -180,6 +180,14 @@ class AppliedPolicy(ResponseBody):
     version: int
 
 
+class RequestWarning(ResponseBody):
+    """Something about a request that is accepted, and that its sender may not have meant."""
+
+    code: Literal["unknown_words"]
+    message: str
+    words: list[str] = Field(description="of the prompt, those that the model's tokenizer does not know")
+
+
 class Webhook(ResponseBody):
     """What became of telling a client's server that the generation has ended."""
 
@@ -210,6 +218,7 @@ class Plan(ResponseBody):
     fallbacks: list[AppliedFallback] = Field(default=[], description="in the place of erasers that there are not")
     checks: list[PlannedCheck] = Field(default=[], description="what is looked for in the frames; none without `verify`")
     policies: list[AppliedPolicy] = Field(default=[], description="those that bind the key, by name")
+    warnings: list[RequestWarning] = Field(default=[], description="what may not be meant so; nothing is refused for it")
     width: int
     height: int
     num_frames: int
@@ -233,6 +242,7 @@ class Generation(ResponseBody):
     fallbacks: list[AppliedFallback] = Field(description="in the place of erasers that there were not when it was accepted")
     checks: list[PlannedCheck] = Field(description="what is looked for in the frames; what was seen is on the receipt")
     policies: list[AppliedPolicy] = Field(description="those that bound the key when it was accepted, by name")
+    warnings: list[RequestWarning] = Field(description="what may not be meant so; nothing was refused for it")
     width: int
     height: int
     num_frames: int

@@ -37,6 +37,23 @@ class Model(ResponseBody):
     default_frames_per_second: int
 
 
+class KnownWorld(ResponseBody):
+    """What a model of a small world can draw: by name, the words that prompts may use for it."""
+
+    objects: dict[str, list[str]]
+    characters: dict[str, list[str]]
+    styles: dict[str, list[str]]
+    attributes: dict[str, list[str]] = Field(description="of any object")
+    backgrounds: dict[str, list[str]]
+    motions: dict[str, list[str]]
+
+
+class ModelDetail(Model):
+    """One model, with what it knows."""
+
+    knows: KnownWorld | None = Field(description="all that it can draw; null for a model that is of no small world")
+
+
 class Models(ResponseBody):
     data: list[Model]
 

@@ -13,7 +13,15 @@ from pydantic_core import PydanticCustomError
 
 from service.domain.states import JobStatus
 from service.schemas.base import JobError, ResponseBody
-from service.schemas.generations import AppliedEraser, AppliedFallback, AppliedPolicy, PlannedCheck, PromptRequest, Webhook
+from service.schemas.generations import (
+    AppliedEraser,
+    AppliedFallback,
+    AppliedPolicy,
+    PlannedCheck,
+    PromptRequest,
+    RequestWarning,
+    Webhook,
+)
 from service.schemas.models import Model
 
 VideoStatus = Literal["queued", "in_progress", "completed", "failed"]
@@ -40,7 +48,9 @@ def _no_input(value: object) -> None:
 
 class VideoRequest(PromptRequest):
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"prompt": "a parachute over a beach", "erase": ["parachute"], "seconds": "1"}]}
+        json_schema_extra={
+            "examples": [{"prompt": "a parachute falling down over snowy mountains", "erase": ["parachute"], "seconds": "1"}]
+        }
     )
 
     size: Annotated[tuple[int, int], BeforeValidator(_size, json_schema_input_type=str)] | None = Field(
@@ -71,6 +81,7 @@ class Video(ResponseBody):
     fallbacks: list[AppliedFallback]
     checks: list[PlannedCheck]
     policies: list[AppliedPolicy]
+    warnings: list[RequestWarning]
     num_frames: int
     frames_per_second: int
     seed: int

@@ -262,5 +262,5 @@ def test_the_readmes_program(url: str, client: TestClient, hand: Hand, tmp_path:
         exec(program, names)
     assert isinstance(names["client"], OpenAI)
     names["client"].close()
-    assert (tmp_path / "beach.mp4").read_bytes() == VIDEO
+    assert (tmp_path / "mountains.mp4").read_bytes() == VIDEO
     assert [pin.concept for pin in done[0].erase] == ["parachute"]

@@ -21,6 +21,7 @@ from workers.contract import (
     FallbackUse,
     GenerationTask,
     Interaction,
+    KnownWorld,
     ModelCard,
     PromptPair,
     Receipt,
@@ -176,6 +177,15 @@ RECORDS: dict[str, Record] = {
         default_num_inference_steps=10,
         default_guidance_scale=2.5,
         default_frames_per_second=8,
+        knows=KnownWorld(
+            objects={"parachute": ("parachute", "chute")},
+            characters={},
+            styles={},
+            attributes={},
+            backgrounds={"snow": ("over snowy mountains",)},
+            motions={},
+        ),
+        words=("chute", "mountains", "over", "parachute", "snowy"),
     ),
 }
 
@@ -188,7 +198,7 @@ def test_records_are_written_as_agreed(name: str) -> None:
 
 
 def test_every_record_has_a_golden_file() -> None:
-    parts = {Record, Check, CheckPin, EraserPin, EraserUse, FallbackPin, FallbackUse, PromptPair, Interaction}
+    parts = {Record, Check, CheckPin, EraserPin, EraserUse, FallbackPin, FallbackUse, PromptPair, Interaction, KnownWorld}
     records = {thing for thing in vars(contract).values() if isinstance(thing, type) and issubclass(thing, Record)}
     assert records - parts == {type(record) for record in RECORDS.values()}
     assert {path.stem for path in GOLDEN.iterdir()} == set(RECORDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,8 @@ class Profile:
     min_size: int
     max_size: int
     max_frames: int
+    world: Literal["miniature"] | None = None
+    """The small world that the model draws, and no other."""
 
 
 _WAN = Profile(
@@ -55,6 +58,7 @@ MODELS = {
         min_size=64,
         max_size=64,
         max_frames=9,
+        world="miniature",
     ),
     "Wan-AI/Wan2.2-TI2V-5B-Diffusers": Profile(
         width=1280,

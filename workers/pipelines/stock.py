@@ -16,7 +16,7 @@ import erasers
 from erasers.artefact import EncoderIdentity
 from erasers.encoders import blocks
 from erasers.encoding import Padding
-from workers.contract import ModelCard
+from workers.contract import MAX_CARD_WORDS, KnownWorld, ModelCard
 from workers.errors import PromptTooLong, UnusableOutput
 from workers.pipelines.base import Conditioning, Frames, OnStep, Shape, Stack
 from workers.pipelines.encoder import Encoder
@@ -24,6 +24,16 @@ from workers.pipelines.profiles import Profile
 from workers.pipelines.schedule import refused_steps
 
 MAX_STEPS = 200
+
+
+WORD_START = "▁"
+"""What SentencePiece begins a word with."""
+
+
+def _known_world() -> KnownWorld:
+    from workers.miniature.known import known_world
+
+    return known_world()
 
 
 class StockPipeline(ABC):
@@ -136,7 +146,16 @@ class StockPipeline(ABC):
             default_num_inference_steps=self._default_steps(),
             default_guidance_scale=profile.guidance_scale,
             default_frames_per_second=profile.frames_per_second,
+            knows=_known_world() if profile.world == "miniature" else None,
+            words=self._words() if profile.world is not None else (),
         )
+
+    def _words(self) -> tuple[str, ...]:
+        """What the tokenizer of a small world has a piece for; none where it has so many pieces that it spells any word."""
+        pieces = self.tokenizer.get_vocab()
+        if len(pieces) > MAX_CARD_WORDS:
+            return ()
+        return tuple(sorted(piece[1:] for piece in pieces if piece.startswith(WORD_START) and len(piece) > 1))
 
     def _default_steps(self) -> int:
         """The profile's, or the nearest with which the scheduler ends on a clean video."""
