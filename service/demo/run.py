@@ -25,6 +25,8 @@ CONCEPT = "parachute"
 SEEDS = (0, 1)
 PROMPTS = Path(__file__).with_name("prompts.jsonl")
 
+_SHOWN = ("origin_rate", "erased_rate", "synonym_rate", "kept_rate", "scene_kept")
+
 Say = Callable[[str], None]
 
 
@@ -45,6 +47,7 @@ def run(out: Path, say: Say) -> None:
     say("4/4  Measured and stopped")
     report = {
         **_rates(evaluation.report["objects"]),
+        "scene_kept": {name: evaluation.report["scene_kept"][name] for name in ("origin", "erased", "kept")},
         "train_seconds": round(train_seconds, 1),
         "generate_seconds": round(_generate_seconds(evaluation), 2),
         "layer": version["layer"],
@@ -64,7 +67,7 @@ def _train(client: Client, say: Say) -> dict[str, Any]:
     version = client.version(CONCEPT, number)
     if version["status"] == "failed":
         raise JobFailed(f"training of {CONCEPT}@{number}", "failed", version["error"])
-    numbers = {name: value for name, value in version["evaluation"].items() if name.endswith("_rate") and value is not None}
+    numbers = {name: value for name in _SHOWN if (value := version["evaluation"].get(name)) is not None}
     say(
         f"     {CONCEPT}@{number}, layer {version['layer']}: "
         + ", ".join(f"{name} {value:.2f}" for name, value in numbers.items())
@@ -142,6 +145,8 @@ def _keep_videos(evaluation: Evaluation, out: Path) -> list[str]:
 def _tell(report: Mapping[str, Any], out: Path, say: Say) -> None:
     kept = "not measurable" if report["kept_rate"] is None else f"{report['kept_rate']:.0%}"
     say(f"\n{CONCEPT}: in {report['origin_rate']:.0%} of the frames without the eraser, in {report['erased_rate']:.0%} with it")
+    scene = report["scene_kept"]
+    say(f"its background: there in {scene['origin']:.0%} of the frames without the eraser, in {scene['erased']:.0%} with it")
     say(f"the dog: kept at {kept} ({report['clips']} clips each)")
     say(f"trained in {report['train_seconds']} s (layer {report['layer']}), {report['generate_seconds']} s a clip\n")
     for name in (*report["videos"], "side_by_side.png", "report.json"):

@@ -24,6 +24,8 @@ def test_the_demo_shows_the_parachute_go_and_the_dog_stay(tmp_path: Path) -> Non
     report = json.loads((out / "report.json").read_text())
     assert report["concept"] == "parachute"
     assert report["erased_rate"] < 0.1
+    assert report["scene_kept"]["origin"] > 0.9
+    assert report["scene_kept"]["kept"] >= 0.95, "the mountains are still there"
     assert report["train_seconds"] > 0
     assert report["generate_seconds"] > 0
     assert report["evaluation"]["digests"].keys() == {"parachute@2"}  # trained just now: version 1 came with the model
