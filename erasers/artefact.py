@@ -1,8 +1,8 @@
 """The artefact: a directory with `eraser.safetensors` and `config.json`. Standard library only.
 
 What a gateway needs to accept an eraser without torch: its digest, its config checked key by key, and the header of its
-tensors checked against the file's size. Whether the values are finite and fit the method is checked where they are
-loaded (`erasers.load`).
+tensors checked against the file's size, the method's layout and the encoder's width. The values are checked where they are
+loaded (`erasers.load`, `erasers.value_checks`) and before first use (`erasers.edit_checks`).
 """
 
 from __future__ import annotations
@@ -12,17 +12,26 @@ import json
 import math
 import re
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
+from erasers import strict_json
 from erasers.errors import ArtefactInvalid, DigestMismatch
+from erasers.layouts import MAX_MAGNITUDE, check_shapes
+from erasers.shown import short, short_list
 
 FORMAT_VERSION = 2
 """1 bound an eraser to the dtype that its encoder was loaded in."""
 CONFIG_FILE, TENSORS_FILE = "config.json", "eraser.safetensors"
 MAX_CONFIG_BYTES = 4 * 2**20
 MAX_HEADER_BYTES = 2**20
+MAX_STRENGTH = 100.0
+MAX_LAYERS, MAX_D_MODEL = 4096, 2**16
+MAX_NAMES = 1000
+"""Synonyms, and neighbours to keep."""
+_MAX_TENSORS, _MAX_DIMENSIONS, _MAX_SIZE = 64, 8, 2**40
 _BYTES_PER_ELEMENT = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _CHUNK_BYTES = 2**20
@@ -104,8 +113,8 @@ class ArtefactConfig:
         if len(content) > MAX_CONFIG_BYTES:
             raise ArtefactInvalid(f"{CONFIG_FILE} has {len(content)} bytes; at most {MAX_CONFIG_BYTES} are read")
         try:
-            raw = json.loads(content, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            raw = strict_json.loads(content)
+        except ValueError as error:
             raise ArtefactInvalid(f"{CONFIG_FILE} is not JSON: {error}") from error
         _check_keys(raw, cls, CONFIG_FILE)
         if raw["format_version"] == 1:
@@ -115,7 +124,7 @@ class ArtefactConfig:
             )
         for key, (kind, condition, must) in _FIELDS.items():
             if not _is(raw[key], kind) or not condition(raw[key]):
-                raise ArtefactInvalid(f"{CONFIG_FILE}: {key!r} must be {must}, got {_short(raw[key])}")
+                raise ArtefactInvalid(f"{CONFIG_FILE}: {key!r} must be {must}, got {short(raw[key])}")
         encoder = _record(raw["encoder"], EncoderIdentity, "encoder")
         gate = None if raw["gate"] is None else _record(raw["gate"], Gate, "gate")
         presence = None if raw["presence"] is None else _record(raw["presence"], Presence, "presence")
@@ -161,8 +170,15 @@ def read(directory: str | Path, expected_digest: str | None = None) -> ArtefactC
     if expected_digest is not None:
         check_digest(directory, expected_digest)
     config = ArtefactConfig.from_bytes(read_bytes(directory, CONFIG_FILE))
-    tensor_headers(directory)
+    shapes = {name: header.shape for name, header in tensor_headers(directory).items()}
+    check_config_shapes(config, shapes)
     return config
+
+
+def check_config_shapes(config: ArtefactConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """`erasers.layouts.check_shapes` for what the config says."""
+    has_presence = config.presence is not None
+    check_shapes(config.method, config.parameters, d_model=config.encoder.d_model, presence=has_presence, shapes=shapes)
 
 
 def read_bytes(directory: str | Path, name: str) -> bytes:
@@ -185,12 +201,16 @@ def parse_headers(start: bytes, size: int) -> dict[str, TensorHeader]:
     if size < 8 or length > min(MAX_HEADER_BYTES, size - 8):
         raise ArtefactInvalid(f"{TENSORS_FILE} is not a safetensors file: its header would have {length} bytes")
     try:
-        raw = json.loads(start[8 : 8 + length])
-    except (ValueError, RecursionError) as error:
+        raw = strict_json.loads(start[8 : 8 + length])
+    except ValueError as error:
         raise ArtefactInvalid(f"the header of {TENSORS_FILE} is not JSON: {error}") from error
     if not isinstance(raw, dict):
-        raise ArtefactInvalid(f"the header of {TENSORS_FILE} must be an object, got {_short(raw)}")
-    raw.pop("__metadata__", None)
+        raise ArtefactInvalid(f"the header of {TENSORS_FILE} must be an object, got {short(raw)}")
+    metadata = raw.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ArtefactInvalid(f"__metadata__ of {TENSORS_FILE} must be an object of strings, got {short(metadata)}")
+    if len(raw) > _MAX_TENSORS:
+        raise ArtefactInvalid(f"{TENSORS_FILE} has {len(raw)} tensors; no eraser has more than {_MAX_TENSORS}")
     headers, spans = {}, []
     for name, entry in raw.items():
         headers[name], span = _header(name, entry)
@@ -208,11 +228,14 @@ def parse_headers(start: bytes, size: int) -> dict[str, TensorHeader]:
 def _header(name: str, entry: Any) -> tuple[TensorHeader, tuple[int, int]]:
     match entry:
         case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(stop)]} if (
-            len(entry) == 3 and dtype in _BYTES_PER_ELEMENT and all(_is(size, int) and size >= 0 for size in shape)
+            len(entry) == 3
+            and dtype in _BYTES_PER_ELEMENT
+            and len(shape) <= _MAX_DIMENSIONS
+            and all(_is(size, int) and 0 <= size <= _MAX_SIZE for size in shape)
         ):
             if 0 <= start <= stop < 2**63 and stop - start == math.prod(shape) * _BYTES_PER_ELEMENT[dtype]:
                 return TensorHeader(dtype, tuple(shape)), (start, stop)
-    raise ArtefactInvalid(f"{TENSORS_FILE}: the entry of tensor {name!r} is invalid: {_short(entry)}")
+    raise ArtefactInvalid(f"{TENSORS_FILE}: the entry of tensor {short(name)} is invalid: {short(entry)}")
 
 
 def _existing(path: Path) -> Path:
@@ -225,22 +248,18 @@ def _record(raw: Any, kind: type[Any], where: str) -> Any:
     _check_keys(raw, kind, f"{CONFIG_FILE}: {where!r}")
     for key, (wanted, condition, must) in _RECORD_FIELDS[kind].items():
         if not _is(raw[key], wanted) or not condition(raw[key]):
-            raise ArtefactInvalid(f"{CONFIG_FILE}: '{where}.{key}' must be {must}, got {_short(raw[key])}")
+            raise ArtefactInvalid(f"{CONFIG_FILE}: '{where}.{key}' must be {must}, got {short(raw[key])}")
     return kind(**raw)
 
 
 def _check_keys(raw: Any, kind: type[Any], where: str) -> None:
     if not isinstance(raw, dict):
-        raise ArtefactInvalid(f"{where} must be an object, got {_short(raw)}")
+        raise ArtefactInvalid(f"{where} must be an object, got {short(raw)}")
     wanted = {entry.name for entry in fields(kind)}
     if unknown := sorted(set(raw) - wanted):
-        raise ArtefactInvalid(f"{where} has unknown keys {', '.join(map(repr, unknown))}; written by a newer version?")
+        raise ArtefactInvalid(f"{where} has unknown keys {short_list(map(repr, unknown))}; written by a newer version?")
     if missing := sorted(wanted - set(raw)):
-        raise ArtefactInvalid(f"{where} lacks {', '.join(map(repr, missing))}")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
+        raise ArtefactInvalid(f"{where} lacks {short_list(map(repr, missing))}")
 
 
 def _is(value: Any, kind: type[Any] | tuple[type[Any], ...]) -> bool:
@@ -259,21 +278,20 @@ def _is_hex64(value: str) -> bool:
 
 
 def _strings(value: list[Any]) -> bool:
-    return all(isinstance(item, str) for item in value)
+    return len(value) <= MAX_NAMES and all(isinstance(item, str) for item in value)
+
+
+def _within(least: float, most: float) -> Callable[[Any], bool]:
+    return lambda value: _finite(value) and least <= value <= most
 
 
 def _always(value: Any) -> bool:
     return True
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."
-
-
 _NUMBER = (int, float)
 _OBJECT = (dict, _always, "an object")
-_NAMES = (list, _strings, "a list of strings")
+_NAMES = (list, _strings, f"a list of {MAX_NAMES} strings at most")
 _FIELDS: dict[str, tuple[Any, Any, str]] = {
     "format_version": (int, lambda v: v == FORMAT_VERSION, f"{FORMAT_VERSION} (the only format this version reads)"),
     "method": (str, lambda v: re.fullmatch(r"[a-z][a-z0-9_]*", v) is not None, "the name of a method"),
@@ -283,14 +301,18 @@ _FIELDS: dict[str, tuple[Any, Any, str]] = {
     "description": (str, _always, "a string"),
     "encoder": _OBJECT,
     "layer": (int, lambda v: v >= 0, "a block index, 0 or more"),
-    "strength": (_NUMBER, lambda v: _finite(v) and v >= 0, "a finite number, 0 or more"),
-    "minimum_strength": ((*_NUMBER, type(None)), lambda v: v is None or (_finite(v) and v > 0), "a number above 0, or null"),
+    "strength": (_NUMBER, _within(0, MAX_STRENGTH), f"a finite number from 0 to {MAX_STRENGTH:g}"),
+    "minimum_strength": (
+        (*_NUMBER, type(None)),
+        lambda v: v is None or (_within(0, MAX_STRENGTH)(v) and v > 0),
+        "a number above 0, or null",
+    ),
     "presence": ((dict, type(None)), _always, "an object or null"),
     "gate": ((dict, type(None)), _always, "an object or null"),
     "parameters": _OBJECT,
     "recipe": _OBJECT,
     "data": _OBJECT,
-    "seed": (int, _always, "an integer"),
+    "seed": (int, _within(-(2**63), 2**63 - 1), "an integer of 64 bits"),
     "mask": _OBJECT,
     "search": _OBJECT,
     "calibration": _OBJECT,
@@ -302,15 +324,15 @@ _RECORD_FIELDS: dict[type[Any], dict[str, tuple[Any, Any, str]]] = {
         "fingerprint": (str, _is_hex64, "64 hexadecimal digits"),
         "weights_sha256": (str, _is_hex64, "64 hexadecimal digits"),
         "class_name": (str, _always, "a string"),
-        "layers": (int, lambda v: v >= 1, "a count"),
-        "d_model": (int, lambda v: v >= 1, "a width"),
+        "layers": (int, _within(1, MAX_LAYERS), f"a count, at most {MAX_LAYERS}"),
+        "d_model": (int, _within(1, MAX_D_MODEL), f"a width, at most {MAX_D_MODEL}"),
     },
     Presence: {
-        "bias": (_NUMBER, _finite, "a finite number"),
-        "absent_below": (_NUMBER, lambda v: _finite(v) and v < 1, "a finite number below 1"),
+        "bias": (_NUMBER, _within(-MAX_MAGNITUDE, MAX_MAGNITUDE), f"a finite number, at most {MAX_MAGNITUDE:g}"),
+        "absent_below": (_NUMBER, lambda v: _within(-MAX_MAGNITUDE, 1)(v) and v < 1, "a finite number below 1"),
     },
     Gate: {
-        "threshold": (_NUMBER, _finite, "a finite number"),
+        "threshold": (_NUMBER, _within(-MAX_MAGNITUDE, MAX_MAGNITUDE), f"a finite number, at most {MAX_MAGNITUDE:g}"),
         "false_positive_rate": (_NUMBER, lambda v: 0 < v < 1, "between 0 and 1"),
     },
 }

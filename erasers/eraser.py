@@ -15,8 +15,9 @@ from torch import Tensor
 
 from erasers import artefact, methods, presence
 from erasers.artefact import ArtefactConfig
-from erasers.errors import ArtefactError, ArtefactInvalid, ConfigError, DigestMismatch, StackError
+from erasers.errors import ArtefactError, ArtefactInvalid, DigestMismatch, StackError
 from erasers.methods.base import AttentionMethod, BlockMethod, Edit, EmbeddingMethod, PromptMethod, Stage
+from erasers.value_checks import check_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ class Eraser:
     @classmethod
     def build(cls, config: ArtefactConfig, tensors: Mapping[str, Tensor]) -> Eraser:
         """Checks that the tensors are what the config says, and computes the digest."""
-        _check(config, tensors)
+        check_values(config, tensors)
         stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         return cls(config, dict(tensors), artefact.digest_of(config.to_bytes(), safetensors.torch.save(stored)))
 
@@ -130,29 +131,8 @@ def load(directory: str | Path, expected_digest: str | None = None) -> Eraser:
         tensors = safetensors.torch.load(tensor_bytes)
     except SafetensorError as error:
         raise ArtefactInvalid(f"{artefact.TENSORS_FILE} in {directory} cannot be read: {error}") from error
-    _check(config, tensors)
+    check_values(config, tensors)
     return Eraser(config, tensors, digest)
-
-
-def _check(config: ArtefactConfig, tensors: Mapping[str, Tensor]) -> None:
-    try:
-        layout = methods.get(config.method).layout(config.parameters)
-    except ConfigError as error:
-        raise ArtefactInvalid(f"{artefact.CONFIG_FILE}: {error}") from error
-    if config.presence is not None:
-        layout = layout | {presence.TENSOR: ("d_model",)}
-    if set(tensors) != set(layout):
-        raise ArtefactInvalid(
-            f"a {config.method} eraser has tensors {', '.join(sorted(layout))}, not {', '.join(sorted(tensors))}"
-        )
-    sizes: dict[str, int] = {"d_model": config.encoder.d_model}
-    for name, symbols in layout.items():
-        shape = tuple(tensors[name].shape)
-        wanted = tuple(sizes.setdefault(symbol, size) for symbol, size in zip(symbols, shape, strict=False))
-        if len(shape) != len(symbols) or shape != wanted:
-            raise ArtefactInvalid(f"tensor {name!r} must be ({', '.join(symbols)}) with {sizes}, got {shape}")
-        if not bool(torch.isfinite(tensors[name]).all()):
-            raise ArtefactInvalid(f"tensor {name!r} holds values that are not finite")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -19,9 +19,10 @@ from torch import Tensor
 from erasers.artefact import Presence
 from erasers.encoding import FlatStates, max_by_prompt
 from erasers.gate import threshold_between
+from erasers.layouts import PRESENCE_TENSOR
 from erasers.probe import LinearProbe, fit_probe
 
-TENSOR = "presence"
+TENSOR = PRESENCE_TENSOR
 """Name of the tensor w (d_model,) in an artifact."""
 ROUNDS = 3
 """Refits of the probe after the first, which is fitted to pooled embeddings."""

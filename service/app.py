@@ -60,7 +60,7 @@ from service.store.database import Database
 from service.store.keys import LimitName
 from service.webhooks.deliverer import Deliverer, Patience
 from service.webhooks.sender import Sender
-from workers.contract import model_id
+from workers.contract import JobKind, model_id
 from workers.store.artifacts import open_store
 
 MAX_BODY_BYTES = 256 * 2**10
@@ -129,7 +129,7 @@ def _build(
         generate_timeout_seconds=settings.generate_timeout_seconds,
         train_timeout_seconds=settings.train_timeout_seconds,
     )
-    window = Window(database, queue, sizes={"generate": settings.generate_window, "train": settings.train_window})
+    window = Window(database, queue, sizes=_window_sizes(settings))
     flight = Flight(redis)
     metrics.add(Gauges(database, flight))
     settler = Settler(database, store, window, metrics)
@@ -179,3 +179,8 @@ def _build(
         Loop("sweep", sweeper.step, at_end=sweeper.release),
         Loop("webhooks", deliverer.step),
     ]
+
+
+def _window_sizes(settings: Settings) -> dict[JobKind, int]:
+    """Trainings and evaluations have a window each: neither keeps the other from a trainer."""
+    return {"generate": settings.generate_window, "train": settings.train_window, "evaluate": settings.train_window}

@@ -27,6 +27,8 @@ Action = Literal[
     "generation.deleted",
     "training.accepted",
     "training.settled",
+    "evaluation.accepted",
+    "evaluation.settled",
     "eraser.imported",
     "eraser.activated",
     "eraser.retired",
@@ -77,6 +79,11 @@ def accepted_training(session: Session, job: Job, row: EraserVersion) -> None:
     record(session, "training.accepted", eraser_name(row), details, actor=job.key_id)
 
 
+def accepted_evaluation(session: Session, job: Job, row: EraserVersion) -> None:
+    details = {"job": job.id, "seed": job.plan["seed"], "model": row.model, "digest": row.digest}
+    record(session, "evaluation.accepted", eraser_name(row), details, actor=job.key_id)
+
+
 def settled(session: Session, job: Job, *, actor: str | None = None) -> None:
     """A job came to its end; whoever withdrew it is the actor."""
     result = job.result or {}
@@ -85,7 +92,8 @@ def settled(session: Session, job: Job, *, actor: str | None = None) -> None:
         record(session, "generation.settled", job.id, {**details, "video_sha256": result.get("video_sha256")}, actor=actor)
     else:
         name = f"{job.plan['concept']}@{job.plan['version']}"
-        record(session, "training.settled", name, {**details, "job": job.id, "digest": result.get("digest")}, actor=actor)
+        action: Action = "training.settled" if job.kind == "train" else "evaluation.settled"
+        record(session, action, name, {**details, "job": job.id, "digest": result.get("digest")}, actor=actor)
 
 
 def eraser_name(row: EraserVersion) -> str:

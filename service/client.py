@@ -155,6 +155,9 @@ class Client:
     def report(self, concept: str, version: int) -> JsonObject:
         return self._json("GET", f"{_eraser_path(concept, version)}/report")
 
+    def evaluate(self, concept: str, version: int, request: Mapping[str, Any] | None = None) -> JsonObject:
+        return self._json("POST", f"{_eraser_path(concept, version)}/evaluate", json=dict(request) if request else None)
+
     def activate(self, concept: str, version: int, *, override: bool = False) -> JsonObject:
         return self._json("POST", f"{_eraser_path(concept, version)}/activate", json={"override": True} if override else None)
 
@@ -265,7 +268,7 @@ class Client:
                 for event in self._events(f"{path}/events", last_id):
                     last_id = event.id or last_id
                     yield event
-                if self._json("GET", path)["status"] not in _UNFINISHED:
+                if not _unfinished(self._json("GET", path)):
                     return
                 silent_since = None
             except (*_LOST, ServiceUnreachable) as lost:  # a restart of the gateway, or a proxy that cuts streams
@@ -340,6 +343,12 @@ def read_events(source: httpx_sse.EventSource) -> Iterator[Event]:
     for event in source.iter_sse():
         if event.data:
             yield Event(event.event, json.loads(event.data), event.id)
+
+
+def _unfinished(resource: Mapping[str, Any]) -> bool:
+    """A job, or a version of an eraser: those are evaluated beside their state."""
+    evaluation = resource.get("evaluation_job") or {}
+    return resource["status"] in _UNFINISHED or evaluation.get("status") in _UNFINISHED
 
 
 def _generation_path(generation_id: str) -> str:

@@ -21,7 +21,7 @@ from service.domain.states import JOB_STATUSES, TERMINAL
 from service.lifecycle.flight import Flight, WorkerState
 from service.store import jobs, webhooks
 from service.store.database import Database
-from workers.contract import WORKER_KINDS
+from workers.contract import JOB_KINDS, WORKER_KINDS
 
 logger = logging.getLogger(__name__)
 
@@ -50,16 +50,16 @@ class Gauges(Collector):
     def _jobs(self) -> Iterator[Metric]:
         with self._database.read() as session:
             counts = jobs.count_unfinished(session)
-            oldest = {kind: jobs.oldest_queued(session, kind) for kind in WORKER_KINDS}
+            oldest = {kind: jobs.oldest_queued(session, kind) for kind in JOB_KINDS}
             webhooks_due = webhooks.count_due(session)
         by_status = GaugeMetricFamily("clearway_jobs", "Unfinished jobs by state.", labels=("kind", "status"))
-        for kind, status in product(WORKER_KINDS, UNFINISHED):
+        for kind, status in product(JOB_KINDS, UNFINISHED):
             by_status.add_metric((kind, status), counts.get((kind, status), 0))
         yield by_status
         yield GaugeMetricFamily("clearway_webhooks_due", "Webhooks neither delivered nor given up.", value=webhooks_due)
         age = GaugeMetricFamily("clearway_oldest_queued_seconds", "Age of the oldest queued job; 0 for none.", labels=("kind",))
         now = datetime.now(UTC)
-        for kind in WORKER_KINDS:
+        for kind in JOB_KINDS:
             age.add_metric((kind,), max(0.0, (now - (oldest[kind] or now)).total_seconds()))
         yield age
 

@@ -105,8 +105,8 @@ class Metrics:
             self._work(job, job.result or {})
 
     def _work(self, job: Job, record: dict[str, Any]) -> None:
-        """`record` is a `Receipt` or a `TrainingResult`; a number that was not finite is null there."""
-        stages = record["stage_seconds"] if job.kind == "generate" else {"train": record["seconds"]}
+        """`record` is a `Receipt`, a `TrainingResult` or an `EvaluationResult`; a number that was not finite is null there."""
+        stages = record["stage_seconds"] if job.kind == "generate" else {job.kind: record["seconds"]}
         for stage, seconds in stages.items():
             if seconds is not None:
                 self._stages.labels(job.kind, *self._stage_labels.of(stage)).observe(seconds)

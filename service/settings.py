@@ -33,13 +33,17 @@ class Settings(CommonSettings):
     generate_window: int = Field(
         default=4, ge=1, description="Generations rung for and not yet taken; at least as many as there are workers."
     )
-    train_window: int = Field(default=2, ge=1, description="As `CLEARWAY_GENERATE_WINDOW`, of trainings.")
+    train_window: int = Field(
+        default=2, ge=1, description="As `CLEARWAY_GENERATE_WINDOW`, of trainings; and of evaluations, by themselves."
+    )
 
     max_queued: int = Field(default=10_000, ge=1, description="Jobs of all keys that may be queued; beyond it none is accepted.")
     key_requests_per_minute: int | None = Field(default=None, ge=1, description="Of a new key: creating calls in a minute.")
     key_max_running: int | None = Field(default=None, ge=1, description="Of a new key: jobs at workers at once.")
     key_max_queued: int | None = Field(default=None, ge=1, description="Of a new key: queued jobs.")
-    key_max_trainings: int | None = Field(default=None, ge=1, description="Of a new key: trainings at workers at once.")
+    key_max_trainings: int | None = Field(
+        default=None, ge=1, description="Of a new key: trainings and evaluations at workers at once."
+    )
 
     idempotency_seconds: int = Field(default=24 * 3600, ge=1, description="So long an `Idempotency-Key` is remembered, at least.")
 

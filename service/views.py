@@ -11,7 +11,7 @@ from service.domain.gate import Thresholds
 from service.erasers.gates import gate_of
 from service.schemas.aliases import Alias
 from service.schemas.base import JobError, Page, Progress
-from service.schemas.erasers import Concept, Eraser, EraserLinks
+from service.schemas.erasers import Concept, Eraser, EraserLinks, Evaluation
 from service.schemas.gates import Gate, GateThresholds
 from service.schemas.generations import Generation, GenerationLinks, Plan, Webhook
 from service.schemas.interactions import Interaction
@@ -64,8 +64,16 @@ def generations(jobs: Sequence[Job], limit: int, *, deliveries: Deliveries = NO_
     return Page[Generation](data=[generation(job, deliveries=deliveries) for job in shown], next_cursor=next_cursor)
 
 
-def eraser(row: EraserVersion, job: Job | None, progress: Progress | None = None) -> Eraser:
-    """`job` is its training; None for one that came with the model."""
+JobsById = Mapping[str, Job]
+"""Trainings and evaluations: `store.erasers.jobs_of`."""
+ProgressById = Mapping[str, Progress]
+"""Of running jobs, by their ids."""
+
+
+def eraser(row: EraserVersion, known: JobsById, progress: ProgressById | None = None) -> Eraser:
+    """`known` has the version's training, unless it came with the model or was imported, and its last evaluation."""
+    progress = progress or {}
+    job = known.get(row.job_id or "")
     path = f"/erasers/{quote(row.concept, safe='')}/{row.version}"
     return Eraser(
         concept=row.concept,
@@ -78,10 +86,12 @@ def eraser(row: EraserVersion, job: Job | None, progress: Progress | None = None
         layer=row.layer,
         strength=row.strength,
         evaluation=row.evaluation,
+        claimed_evaluation=row.claimed_evaluation,
+        evaluation_job=_evaluation(known.get(row.evaluation_job_id or ""), progress),
         config=row.config,
         created_at=row.created_at,
         activated_at=row.activated_at,
-        progress=progress,
+        progress=progress.get(row.job_id or ""),
         error=_error(job) if job else None,
         links=EraserLinks(
             self=path,
@@ -89,17 +99,33 @@ def eraser(row: EraserVersion, job: Job | None, progress: Progress | None = None
             events=f"{path}/events",
             artifact=f"{path}/artifact",
             generations=f"{path}/generations",
+            evaluate=f"{path}/evaluate",
         ),
     )
 
 
-def concepts(rows: Sequence[EraserVersion], trainings: Mapping[str, Job], aliases: Mapping[str, Sequence[str]]) -> list[Concept]:
-    """`rows` are ordered by concept; `trainings` are their jobs by id, `aliases` by concept."""
+def _evaluation(job: Job | None, progress: ProgressById) -> Evaluation | None:
+    if job is None:
+        return None
+    return Evaluation(
+        id=job.id,
+        status=job.status,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        progress=progress.get(job.id),
+        error=_error(job),
+    )
+
+
+def concepts(
+    rows: Sequence[EraserVersion], known: JobsById, aliases: Mapping[str, Sequence[str]], progress: ProgressById | None = None
+) -> list[Concept]:
+    """`rows` are ordered by concept, `aliases` are by concept."""
     return [
         Concept(
             concept=name,
             aliases=list(aliases.get(name, ())),
-            versions=[eraser(row, trainings.get(row.job_id or "")) for row in versions],
+            versions=[eraser(row, known, progress) for row in versions],
         )
         for name, versions in groupby(rows, key=lambda row: row.concept)
     ]

@@ -23,10 +23,14 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
 
 WorkerKind = Literal["generate", "train"]
 WORKER_KINDS: tuple[WorkerKind, ...] = get_args(WorkerKind)
+JobKind = Literal["generate", "train", "evaluate"]
+"""What a job does. A trainer runs evaluations too: they need the text encoder in float32, the detectors and the prompts."""
+JOB_KINDS: tuple[JobKind, ...] = get_args(JobKind)
 GENERATE_QUEUE = "clearway-generate"
 TRAIN_QUEUE = "clearway-train"
 GENERATE_FUNCTION = "workers.tasks.generate"
 TRAIN_FUNCTION = "workers.tasks.train"
+EVALUATE_FUNCTION = "workers.tasks.evaluate"
 
 MAX_SEED = 2**32 - 1
 """torch's generator on the CPU, which makes the noise, uses 32 bits of a seed: 7 and 2**32 + 7 give the same video."""
@@ -134,20 +138,20 @@ class PromptPair(Record):
     negative: str
 
 
-class TrainingTask(Record):
+class MeasuringTask(Record):
+    """What a training and an evaluation have in common: a version to measure, and the prompts to measure it with."""
+
     schema_version: Literal[1] = SCHEMA_VERSION
     id: Identifier
     attempt: int = Field(ge=1)
     model: str
     concept: str
     version: int = Field(ge=1)
-    method: str
     description: str = ""
     synonyms: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     pairs: tuple[PromptPair, ...] | None = None
     pair_source: PairSource = "offline"
-    config: dict[str, JsonValue] = Field(default_factory=dict)
     seed: Seed = 0
     active: tuple[EraserPin, ...] = Field(
         default=(),
@@ -155,6 +159,21 @@ class TrainingTask(Record):
         description="erasers of other concepts that were active for the model's text encoder, newest first: the new one is "
         "measured together with each",
     )
+
+
+class TrainingTask(MeasuringTask):
+    method: str
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class EvaluationTask(MeasuringTask):
+    """Measure a version whose artifact is in the store already."""
+
+    digest: Digest = Field(description="of the artifact")
+
+    @property
+    def pin(self) -> EraserPin:
+        return EraserPin(concept=self.concept, version=self.version, digest=self.digest)
 
 
 # --- Records in the artifact store ----------------------------------------------------------------------------------
@@ -276,6 +295,21 @@ class TrainingResult(Record):
     created_at: str
 
 
+class EvaluationResult(Record):
+    """The numbers of one version, as they were measured on this installation's model."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Identifier
+    attempt: int
+    digest: Digest
+    concept: str
+    version: int
+    seconds: float
+    evaluation: dict[str, JsonValue]
+    worker: str
+    created_at: str
+
+
 class FailureRecord(Record):
     """Why an attempt ended without a result. `message` is for the client; tracebacks stay in the worker's log."""
 
@@ -323,6 +357,7 @@ class ModelCard(Record):
     family: Literal["wan", "cogvideox"]
     encoder_fingerprint: Digest
     encoder_layers: int
+    encoder_d_model: int = Field(description="width of the encoder's hidden states")
     size_multiple: int = Field(description="width and height are multiples of this, in pixels")
     min_size: int
     max_size: int
@@ -363,9 +398,22 @@ class ModelCard(Record):
 # --- Names ----------------------------------------------------------------------------------------------------------
 
 
-def attempt_prefix(kind: WorkerKind, job_id: str, attempt: int) -> str:
+_FOLDERS: dict[JobKind, str] = {"generate": "videos", "train": "trainings", "evaluate": "evaluations"}
+
+
+def worker_of(kind: JobKind) -> WorkerKind:
+    """The kind of worker that runs such jobs."""
+    return "generate" if kind == "generate" else "train"
+
+
+def job_prefix(kind: JobKind, job_id: str) -> str:
+    """Folder of all attempts of a job."""
+    return f"{_FOLDERS[kind]}/{job_id}"
+
+
+def attempt_prefix(kind: JobKind, job_id: str, attempt: int) -> str:
     """Folder of one attempt. Attempts never share one, so that a late attempt cannot overwrite."""
-    return f"{'videos' if kind == 'generate' else 'trainings'}/{job_id}/{attempt}"
+    return f"{job_prefix(kind, job_id)}/{attempt}"
 
 
 def video_key(job_id: str, attempt: int) -> str:
@@ -380,7 +428,11 @@ def training_result_key(job_id: str, attempt: int) -> str:
     return f"{attempt_prefix('train', job_id, attempt)}/result.json"
 
 
-def failure_key(kind: WorkerKind, job_id: str, attempt: int) -> str:
+def evaluation_result_key(job_id: str, attempt: int) -> str:
+    return f"{attempt_prefix('evaluate', job_id, attempt)}/result.json"
+
+
+def failure_key(kind: JobKind, job_id: str, attempt: int) -> str:
     return f"{attempt_prefix(kind, job_id, attempt)}/failure.json"
 
 

@@ -50,7 +50,7 @@ class QueuedTask(Record):
     name: str
     function: str = Field(description="task function that runs it, one of those that the worker's kind has")
     timeout_seconds: int = Field(ge=1)
-    task: dict[str, JsonValue] = Field(description="GenerationTask | TrainingTask")
+    task: dict[str, JsonValue] = Field(description="GenerationTask | TrainingTask | EvaluationTask")
 
 
 class StopCommand(Record):

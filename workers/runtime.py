@@ -26,7 +26,7 @@ from rq.worker import SimpleWorker
 
 from workers import log_lines, tasks
 from workers.attempts.ticker import ticking
-from workers.contract import GENERATE_FUNCTION, TRAIN_FUNCTION, WorkerKind, attempt_of, rq_job_id
+from workers.contract import EVALUATE_FUNCTION, GENERATE_FUNCTION, TRAIN_FUNCTION, WorkerKind, attempt_of, rq_job_id
 from workers.queue_messages import MessageRefused, QueuedTask, QueueKeys, StopCommand
 from workers.queued_job import QueuedJob, WorkerQueue
 from workers.residency.resident import Resident
@@ -41,7 +41,7 @@ RQ_EXECUTION_TTL_SECONDS = 40
 
 _FUNCTIONS: Mapping[WorkerKind, Mapping[str, Callable[[dict[str, Any]], None]]] = {
     "generate": {GENERATE_FUNCTION: tasks.generate},
-    "train": {TRAIN_FUNCTION: tasks.train},
+    "train": {TRAIN_FUNCTION: tasks.train, EVALUATE_FUNCTION: tasks.evaluate},
 }
 """All that a worker of a kind runs."""
 

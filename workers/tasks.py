@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from workers import failures
 from workers.attempts.attempt import Attempt
 from workers.attempts.events import EventName, hint_settled
-from workers.contract import FailureRecord, GenerationTask, Identifier, Record, TrainingTask, WorkerKind
+from workers.contract import EvaluationTask, FailureRecord, GenerationTask, Identifier, JobKind, Record, TrainingTask
 from workers.errors import InvalidTask, LeaseLost, LeaseRefused
 from workers.generation import generate as generation
 from workers.residency.resident import Resident, resident
 from workers.store.artifacts import ArtifactError
 from workers.store.records import Records, utc_now
+from workers.training import evaluate as evaluation
 from workers.training import train as training
 
 logger = logging.getLogger(__name__)
@@ -44,13 +45,17 @@ def train(payload: dict[str, Any]) -> None:
     _run("train", payload, TrainingTask, training.train)
 
 
+def evaluate(payload: dict[str, Any]) -> None:
+    _run("evaluate", payload, EvaluationTask, evaluation.evaluate)
+
+
 def _run(
-    kind: WorkerKind, payload: dict[str, Any], schema: type[Task], work: Callable[[Resident, Task, Attempt], Record]
+    kind: JobKind, payload: dict[str, Any], schema: type[Task], work: Callable[[Resident, Task, Attempt], Record]
 ) -> None:
     here, ticket = resident(), _Ticket.model_validate(payload)
     records = Records(here.store, kind=kind, job_id=ticket.id, attempt=ticket.attempt)
     try:
-        with here.attempt(ticket.id, ticket.attempt) as attempt:
+        with here.attempt(kind, ticket.id, ticket.attempt) as attempt:
             if records.settled():
                 logger.warning("delivered again after it had settled")
                 return

@@ -25,8 +25,11 @@ def evaluate_embeddings(
     seed: int = 0,
     max_length: int | None = None,
     padding: Padding = "masked",
+    fingerprint: str | None = None,
 ) -> dict[str, Any]:
     """Fit a probe on the train part of `pairs.split(seed)`, report on its test part.
+
+    fingerprint: `erasers.fingerprint(text_encoder, tokenizer)`, if known: spares reading all weights.
 
     A number from embeddings says what the denoiser is told, not what it draws.
     """
@@ -35,7 +38,7 @@ def evaluate_embeddings(
     )
     parts = pairs.split(seed)
     probe = fit_probe(*(encoder.final_states(side).pooled() for side in (parts.train.positive, parts.train.negative)))
-    return report(encoder, eraser, probe, parts.test, keep_prompts=keep_prompts, strength=strength)
+    return report(encoder, eraser, probe, parts.test, keep_prompts=keep_prompts, strength=strength, fingerprint=fingerprint)
 
 
 def report(

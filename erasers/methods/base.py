@@ -20,6 +20,7 @@ from erasers.cache import ActivationCache
 from erasers.checkpoint import Checkpoint
 from erasers.concepts import Concept
 from erasers.encoding import PromptEncoder
+from erasers.layouts import layout
 from erasers.methods.config import MethodConfig
 
 Stage = Literal["attention", "block", "embeddings", "negative_prompt"]
@@ -75,12 +76,9 @@ class Method(ABC, Generic[Config]):
     @abstractmethod
     def fit(self, data: TrainingSet, config: Config) -> Fitted: ...
 
-    @abstractmethod
     def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        """Tensor names, and their shapes in symbols; equal symbols are equal sizes, `d_model` is the encoder's.
-
-        Raises ArtefactInvalid for parameters that the method does not have.
-        """
+        """Tensor names, and their shapes in symbols: `erasers.layouts` has them, because gateways without torch read them too."""
+        return layout(self.name, parameters)
 
     def compact(
         self, fitted: Fitted, data: TrainingSet, gamma: float, config: Config

@@ -10,7 +10,6 @@ preference p over layers · θ the SAE's parameters · m_spec (d_sae,) specifici
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any
 
 import torch
@@ -19,7 +18,6 @@ from torch import Tensor
 from erasers import depth, masks
 from erasers.activity import chunks
 from erasers.compact import compact, measured_change
-from erasers.errors import ArtefactInvalid
 from erasers.methods.base import BlockMethod, Edit, Fitted, Tensors, TrainingSet
 from erasers.methods.clear_batches import Batch, Batches
 from erasers.methods.clear_config import ClearConfig
@@ -187,14 +185,6 @@ class Clear(BlockMethod[ClearConfig]):
             search=search_report(search, data, normalisation),
         )
 
-    def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        layout: dict[str, tuple[str, ...]] = {"W_enc": ("d_model", "d_sae"), "b_enc": ("d_sae",)}
-        if _projects(parameters):
-            layout |= {"reader": ("d_sae",), "direction": ("d_model",)}
-        else:
-            layout |= {"W_dec": ("d_sae", "d_model"), "b_dec": ("d_model",), "m_spec": ("d_sae",)}
-        return layout | ({"threshold": ("d_sae",)} if parameters["activation"] == "jumprelu" else {})
-
     def edit(self, tensors: Tensors, parameters: Mapping[str, Any], h: Tensor) -> Edit:
         """v = W_dec (f ⊙ m_spec); the score of a token is Σ_i m_i f_i, in units of h. Of a projection v = (u·f - u·f⁻)₊ W_dec u,
         and the score is what the bracket holds."""
@@ -234,19 +224,6 @@ def projection(tensors: dict[str, Tensor], f_pos: Tensor, f_neg: Tensor) -> tupl
     reader = torch.nn.functional.normalize(f_pos - f_neg, dim=0)
     kept = {name: tensor for name, tensor in tensors.items() if name not in ("W_dec", "b_dec")}
     return kept | {"reader": reader, "direction": reader @ tensors["W_dec"]}, float(reader @ f_neg)
-
-
-def _projects(parameters: Mapping[str, Any]) -> bool:
-    """Raises ArtefactInvalid for parameters that are not CLEAR's."""
-    rest = {name: value for name, value in parameters.items() if name != "activation"}
-    if parameters.get("activation") not in ("relu", "jumprelu"):
-        raise ArtefactInvalid(f"parameters of clear must have an activation, 'relu' or 'jumprelu', got {dict(parameters)!r}")
-    if not rest:
-        return False
-    offset = rest.get("offset")
-    if set(rest) == {"action", "offset"} and rest["action"] == "projection" and isinstance(offset, float) and isfinite(offset):
-        return True
-    raise ArtefactInvalid(f"parameters of clear beside its activation are an action, 'projection', and its offset, got {rest!r}")
 
 
 def _length(tensors: Tensors) -> Tensor:

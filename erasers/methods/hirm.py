@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from erasers import encoders, offload
 from erasers.encoding import PromptEncoder, mean_by_prompt
-from erasers.errors import ArtefactInvalid
 from erasers.methods.base import AttentionMethod, Edit, Fitted, Tensors, TrainingSet
 from erasers.methods.config import MethodConfig
 from erasers.methods.steering import along
@@ -82,12 +81,6 @@ class Hirm(AttentionMethod[HirmConfig]):
             mask={},
             search={"layer": layer, "manual": True, "loss": round(float(loss.detach()), 4), "rank_energy": round(kept, 4)},
         )
-
-    def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        if parameters:
-            raise ArtefactInvalid(f"hirm has no parameters, got {dict(parameters)!r}")
-        matrices = {"up": ("d_model", "rank"), "down": ("d_inner", "rank")}
-        return matrices | {"direction": ("d_model",), "mean_negative": ("d_model",)}
 
     def edit(self, tensors: Tensors, parameters: Mapping[str, Any], h: Tensor, x: Tensor) -> Edit:
         """v = -ΔW x. The score is how far h lies along mean(h⁺) - mean(h⁻), beyond the negatives' mean; the method itself

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from erasers import encoders
 from erasers.concepts import Concept
 from erasers.encoding import PromptEncoder
-from erasers.errors import ArtefactInvalid
 from erasers.methods.base import Fitted, PromptMethod, TrainingFree
 from erasers.methods.config import MethodConfig
 from erasers.options import require
@@ -37,14 +36,6 @@ class NegPrompt(TrainingFree[NegPromptConfig], PromptMethod[NegPromptConfig]):
     def fit_names(self, concept: Concept, encoder: PromptEncoder, config: NegPromptConfig) -> Fitted:
         last = len(encoders.blocks(encoder.text_encoder)) - 1
         return Fitted(layer=last, tensors={}, parameters={"words": list(concept.names)}, mask={}, search={})
-
-    def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        words = parameters.get("words")
-        if set(parameters) != {"words"} or not isinstance(words, list) or not words:
-            raise ArtefactInvalid(f"parameters of negprompt must be a list of words, got {dict(parameters)!r}")
-        if not all(isinstance(word, str) and word.strip() for word in words):
-            raise ArtefactInvalid(f"words of negprompt must be text that is not empty, got {words!r}")
-        return {}
 
     def words(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(parameters["words"])

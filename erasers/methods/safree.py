@@ -28,7 +28,6 @@ from torch import Tensor
 from erasers import encoders
 from erasers.concepts import Concept
 from erasers.encoding import PromptEncoder
-from erasers.errors import ArtefactInvalid
 from erasers.methods.base import EmbeddingMethod, Fitted, Tensors, TrainingFree
 from erasers.methods.config import MethodConfig
 from erasers.options import require
@@ -70,14 +69,6 @@ class Safree(TrainingFree[SafreeConfig], EmbeddingMethod[SafreeConfig]):
             mask={},
             search={},
         )
-
-    def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        alpha = parameters.get("alpha")
-        if set(parameters) != {"alpha", "reference"} or not isinstance(parameters["reference"], bool):
-            raise ArtefactInvalid(f"parameters of safree must be alpha and reference, true or false, got {dict(parameters)!r}")
-        if not isinstance(alpha, float) or not alpha >= 0:
-            raise ArtefactInvalid(f"alpha of safree must be a number, 0 or more, got {alpha!r}")
-        return {"basis": ("phrases", "d_model")}
 
     def score(self, tensors: Tensors, parameters: Mapping[str, Any], e: Tensor) -> Tensor:
         """‖P_C e‖ / ‖e‖: the share of a token that lies in the concept's subspace."""

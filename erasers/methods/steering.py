@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from erasers.activity import activity, chunks
-from erasers.errors import ArtefactInvalid
 from erasers.layer_probes import probe_errors
 from erasers.methods.base import BlockMethod, Edit, Fitted, Tensors, TrainingSet
 from erasers.methods.config import MethodConfig
@@ -51,13 +50,6 @@ class Steering(BlockMethod[SteeringConfig]):
             mask={},
             search={"layer": layer, "manual": config.layer is not None, "probe_error": errors},
         )
-
-    def layout(self, parameters: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-        if set(parameters) != {"mode"} or parameters["mode"] not in get_args(Mode):
-            modes = ", ".join(map(repr, get_args(Mode)))
-            raise ArtefactInvalid(f"parameters of steering must be a mode, one of {modes}, got {dict(parameters)!r}")
-        names = ("direction", "mean_negative", *(("reader", "mean") if parameters["mode"] == "leace" else ()))
-        return dict.fromkeys(names, ("d_model",))
 
     def edit(self, tensors: Tensors, parameters: Mapping[str, Any], h: Tensor) -> Edit:
         """The score of a token is how far it lies along the direction, beyond the negatives' mean: in units of h, of `leace`

@@ -39,10 +39,13 @@ def import_(
     key: KeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Take in an eraser. It becomes a candidate, unless it is here already; `activate` puts it to use."""
+    """Import an eraser. It becomes a candidate, unless it is here already, and this service measures it before it can be used."""
     with connect(url, key, data_dir) as client:
         imported = client.import_eraser(_packed(path) if path.is_dir() else _pieces(path), digest=digest)
     print_versions([imported])
+    if imported["evaluation"] is None:
+        name = f"{imported['concept']}@{imported['version']}"
+        typer.echo(f"It is being evaluated. Its numbers, when they are there: clearway erasers report '{name}'")
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

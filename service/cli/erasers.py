@@ -1,4 +1,4 @@
-"""`clearway erasers …`: train, look, activate, retire, roll back."""
+"""`clearway erasers …`: train, show, evaluate, activate, retire and roll back versions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.cli.output import JsonOption, ShownAsJson, print_json
 from service.cli.versions import VersionArgument, parse_version, print_versions
 from workers.contract import MAX_SEED
 
-app = typer.Typer(help="Train, list, show, activate, roll back and retire erasers.", no_args_is_help=True)
+app = typer.Typer(help="Train, list, show, evaluate, activate, roll back and retire erasers.", no_args_is_help=True)
 
 
 @app.command()
@@ -96,6 +96,37 @@ def report(
     """Print the numbers of a version and the gate's verdict as JSON."""
     with connect(url, key, data_dir) as client:
         print_json(client.report(*parse_version(version)))
+
+
+@app.command()
+def evaluate(
+    version: VersionArgument,
+    synonym: Annotated[list[str] | None, typer.Option(help="Another word that must be erased too. Repeatable.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="A neighbour that must survive. Repeatable.")] = None,
+    pairs: Annotated[Path | None, typer.Option(help='JSON lines {"positive", "negative"}: prompts with and without it.')] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same prompts.")] = None,
+    url: UrlOption = None,
+    key: KeyOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Measure a version on this service's model, wait for the numbers, and print what the gate says of them."""
+    from service import terminal
+    from service.client import JobFailed
+
+    options: dict[str, Any] = {"synonyms": synonym, "keep": keep, "pairs": _pairs(pairs) if pairs else None, "seed": seed}
+    name, number = parse_version(version)
+    with connect(url, key, data_dir) as client:
+        client.evaluate(name, number, {option: value for option, value in options.items() if value is not None})
+        terminal.show(client.follow_training(name, number), version)
+        measured = client.version(name, number)
+        report = client.report(name, number)
+    job = measured["evaluation_job"]
+    if job["status"] != "succeeded":
+        raise JobFailed(f"evaluation of {version}", job["status"], job["error"])
+    print_versions([measured])
+    typer.echo(f"The gate: {'passed' if report['gate']['passed'] else 'not passed'}")
+    for reason in report["gate"]["reasons"]:
+        typer.echo(f"  {reason}")
 
 
 @app.command()

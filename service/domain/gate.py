@@ -57,9 +57,11 @@ def judge(
     evaluation: Mapping[str, Any] | None, thresholds: Thresholds, interactions: Iterable[Interaction] | None = ()
 ) -> Verdict:
     """`interactions` are those that count; None where they cannot be read, which does not pass."""
-    numbers = {key: float(value) for key, value in (evaluation or {}).items() if _is_number(value)}
-    measured_frames = evaluation is not None and any(key in evaluation for key in ("origin_rate", "erased_rate", "kept_rate"))
-    reasons = list(_frames(numbers, evaluation or {}, thresholds) if measured_frames else _probe(numbers, thresholds))
+    if evaluation is None:
+        return Verdict(passed=False, reasons=("not evaluated yet: POST /erasers/{concept}/{version}/evaluate measures it here",))
+    numbers = {key: float(value) for key, value in evaluation.items() if _is_number(value)}
+    measured_frames = any(key in evaluation for key in ("origin_rate", "erased_rate", "kept_rate"))
+    reasons = list(_frames(numbers, evaluation, thresholds) if measured_frames else _probe(numbers, thresholds))
     if interactions is None:
         reasons.append("interactions cannot be read: the eraser was made by another version")
     for interaction in interactions or ():

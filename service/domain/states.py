@@ -6,7 +6,12 @@ job:     queued ──▶ running ──▶ succeeded | failed | canceled
            └───────────┘  its worker was lost, or it may try again (at most MAX_ATTEMPTS attempts)
 
 version: training ──▶ candidate ──▶ active ◀──▶ retired
-             └──▶ failed                     (back: rolled back to)
+             │            │                  (back: rolled back to)
+             └──▶ failed ◀┘  its artifact turned out not to be a usable eraser
+
+An imported version starts as a candidate without an evaluation, which does not pass the gate. Being evaluated is no state of a
+version: any version may be evaluated, any number of times, and an evaluation that fails for another reason than the artifact
+(a lost trainer, pairs that cannot be used) leaves the version as it was.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ JOB_MOVES: Mapping[JobStatus, frozenset[JobStatus]] = {
 
 VERSION_MOVES: Mapping[VersionStatus, frozenset[VersionStatus]] = {
     "training": frozenset({"candidate", "failed"}),
-    "candidate": frozenset({"active"}),
+    "candidate": frozenset({"active", "failed"}),
     "active": frozenset({"retired"}),
     "retired": frozenset({"active"}),
     "failed": frozenset(),

@@ -1,8 +1,8 @@
 """What an artefact that comes from elsewhere must be to be taken in: an eraser for a text encoder that is served here, saying
 nothing that could not be kept, shown, or sent to a worker.
 
-Looks at what it says of itself and at the layout of its tensors. Their values are looked at by the worker that loads them,
-which fails a generation rather than going on with values that are not finite, or of a shape that the method does not take.
+Looks at what it says of itself; `erasers.artefact` has looked at the layout of its tensors. Their values, and what they do to
+hidden states, are checked by the evaluation that follows, before anything of it can be activated.
 """
 
 from __future__ import annotations
@@ -13,23 +13,20 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from erasers.artefact import ArtefactConfig
+from erasers.artefact import MAX_STRENGTH, ArtefactConfig
 from service.domain.text import check_text, normalise_concept
 from service.errors import ErrorCode, RequestError, StateError
-from service.schemas.erasers import METHODS
 from workers.contract import ModelCard
 
-MAX_STRENGTH = 100
 _MAX_DEPTH = 32
 _LARGEST = 2**63
 
 
 def concept_of(config: ArtefactConfig) -> str:
-    """Its concept as it is spelled here. Raises a `RequestError` where its words, numbers or method cannot be taken."""
-    if config.method not in METHODS:
-        raise RequestError("unknown_method", f"no method {config.method[:40]!r} here; there is: {', '.join(METHODS)}")
-    if config.strength > MAX_STRENGTH:
-        raise RequestError("invalid_eraser", f"its strength is {config.strength:g}; at most {MAX_STRENGTH} is served")
+    """Its concept as it is spelled here. Raises a `RequestError` where its words or numbers cannot be taken."""
+    if not 0 < config.strength <= MAX_STRENGTH:
+        message = f"its strength is {config.strength:g}: above 0 and at most {MAX_STRENGTH:g} is served"
+        raise RequestError("invalid_eraser", message)
     try:
         for name, report in (("evaluation", config.evaluation), ("recipe", config.recipe)):
             _check(report, name)
@@ -50,6 +47,9 @@ def model_of(config: ArtefactConfig, cards: Sequence[ModelCard], default_model: 
     card = min(fitting, key=lambda card: (card.id != default_model, card.id))
     if encoder.layers != card.encoder_layers:
         message = f"it says that its encoder has {encoder.layers} layers; the one with that fingerprint has {card.encoder_layers}"
+        raise RequestError("invalid_eraser", message)
+    if encoder.d_model != card.encoder_d_model:
+        message = f"it says that its encoder is {encoder.d_model} wide; the one with that fingerprint is {card.encoder_d_model}"
         raise RequestError("invalid_eraser", message)
     return card
 

@@ -21,6 +21,8 @@ from service.store import erasers
 from service.store.models import EraserVersion
 from workers.contract import TrainingResult
 
+_UNUSABLE = ("eraser_corrupt", "eraser_incompatible")
+
 
 def find(session: Session, concept: str, version: int) -> EraserVersion:
     row = erasers.get(session, concept, version)
@@ -44,6 +46,21 @@ def complete(session: Session, job_id: str, result: TrainingResult, evaluation: 
     )
 
 
+def measured(session: Session, job_id: str, evaluation: dict[str, Any]) -> None:
+    """An evaluation ended well: the version has these numbers from now on, whatever its state."""
+    row = erasers.of_evaluation(session, job_id)
+    if row is not None:
+        row.evaluation = evaluation
+
+
+def not_measured(session: Session, job_id: str, code: str) -> None:
+    """An evaluation ended without numbers. A candidate whose artifact is no usable eraser is `failed`; of others nothing changes,
+    and the evaluation can be started again."""
+    row = erasers.of_evaluation(session, job_id)
+    if row is not None and row.status == "candidate" and code in _UNUSABLE:
+        erasers.move(session, row, "failed")
+
+
 def give_up(session: Session, job_id: str) -> None:
     """A training ended without a result. Why is in its job."""
     erasers.move(session, erasers.of_job(session, job_id), "failed")
@@ -55,6 +72,9 @@ def activate(session: Session, row: EraserVersion, deployment: Thresholds, *, ov
     name = f"version {row.version} of {row.concept!r}"
     if row.status != "candidate":
         raise StateError("invalid_state", f"{name} is {row.status}; only a candidate can be activated")
+    if row.evaluation is None:
+        message = f"{name} is not evaluated yet, and its tensors are not checked: {_how_to_evaluate(row)}"
+        raise StateError("not_evaluated", message)
     judged = judge_version(session, row, deployment)
     verdict = judged.verdict
     if not verdict.passed and not override:
@@ -63,6 +83,11 @@ def activate(session: Session, row: EraserVersion, deployment: Thresholds, *, ov
     _put_in_force(session, row, actor=actor)
     details = {"digest": row.digest, "override": override, "gate": judged.as_dict()}
     record(session, "eraser.activated", eraser_name(row), details, actor=actor)
+
+
+def _how_to_evaluate(row: EraserVersion) -> str:
+    path = f"/erasers/{row.concept}/{row.version}"
+    return f"GET {path} says how far the evaluation is, POST {path}/evaluate starts one"
 
 
 def roll_back(session: Session, concept: str, encoder_fingerprint: str, *, version: int | None, actor: str) -> EraserVersion:

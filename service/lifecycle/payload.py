@@ -6,13 +6,22 @@ from typing import Any
 
 from service.schemas.generations import Plan
 from service.store.models import Job
-from workers.contract import CheckPin, EraserPin, FallbackPin, GenerationTask, TrainingTask
+from workers.contract import CheckPin, EraserPin, EvaluationTask, FallbackPin, GenerationTask, TrainingTask
 
 
 def payload(job: Job) -> dict[str, Any]:
     """The task as JSON values, checked against the contract before it goes out."""
-    task = _generation(job) if job.kind == "generate" else _training(job)
-    return task.model_dump(mode="json")
+    return _task(job).model_dump(mode="json")
+
+
+def _task(job: Job) -> GenerationTask | TrainingTask | EvaluationTask:
+    match job.kind:
+        case "generate":
+            return _generation(job)
+        case "train":
+            return TrainingTask.model_validate({**job.plan, "attempt": job.attempt})
+        case "evaluate":
+            return EvaluationTask.model_validate({**job.plan, "attempt": job.attempt})
 
 
 def _generation(job: Job) -> GenerationTask:
@@ -25,7 +34,3 @@ def _generation(job: Job) -> GenerationTask:
     checks = tuple(CheckPin(**check.model_dump()) for check in plan.checks)
     numbers = plan.model_dump(exclude={"erase", "fallbacks", "checks", "encoder_fingerprint", "policies", "warnings"})
     return GenerationTask(id=job.id, attempt=job.attempt, erase=pins, fallbacks=fallbacks, checks=checks, **numbers)
-
-
-def _training(job: Job) -> TrainingTask:
-    return TrainingTask.model_validate({**job.plan, "attempt": job.attempt})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
-from workers.contract import WorkerKind
+from workers.contract import JobKind, WorkerKind
 
 QueueStatus = Literal["waiting", "taken", "ended"]
 
@@ -16,7 +16,7 @@ class QueueUnavailable(Exception):
 class JobQueue(Protocol):
     """Every method may raise `QueueUnavailable`. `name` is that of one attempt: `workers.contract.rq_job_id`."""
 
-    def submit(self, kind: WorkerKind, name: str, payload: dict[str, Any]) -> None:
+    def submit(self, kind: JobKind, name: str, payload: dict[str, Any]) -> None:
         """Put the attempt in line. Does nothing when it is already known."""
 
     def waiting(self, kind: WorkerKind) -> set[str]:

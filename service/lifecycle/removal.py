@@ -1,4 +1,4 @@
-"""Deleting a generation: its words at once, its artifacts and its row as soon as no worker can write to it any more."""
+"""Removing deleted jobs: their records in the store and their rows go as soon as no worker can write to them any more."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from service.logs import about
 from service.store import jobs
 from service.store.database import Database
 from service.store.models import Job
+from workers.contract import job_prefix
 from workers.store.artifacts import ArtifactError, ArtifactStore
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Remover:
             silence(self._queue, job, worker=holder.worker)
             return False
         try:
-            self._store.delete(f"videos/{job.id}")
+            self._store.delete(job_prefix(job.kind, job.id))
         except ArtifactError as error:
             logger.warning("its artifacts cannot be deleted yet: %s", error, extra=about(job))
             return False

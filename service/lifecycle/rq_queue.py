@@ -21,12 +21,23 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from service.lifecycle.queue import QueueStatus, QueueUnavailable
-from workers.contract import GENERATE_FUNCTION, GENERATE_QUEUE, TRAIN_FUNCTION, TRAIN_QUEUE, WorkerKind
+from workers.contract import (
+    EVALUATE_FUNCTION,
+    GENERATE_FUNCTION,
+    GENERATE_QUEUE,
+    TRAIN_FUNCTION,
+    TRAIN_QUEUE,
+    JobKind,
+    WorkerKind,
+    worker_of,
+)
 from workers.queue_messages import QueuedTask, QueueKeys, StopCommand
 
-_QUEUES: Mapping[WorkerKind, tuple[str, str]] = {
-    "generate": (GENERATE_QUEUE, GENERATE_FUNCTION),
-    "train": (TRAIN_QUEUE, TRAIN_FUNCTION),
+_QUEUES: Mapping[WorkerKind, str] = {"generate": GENERATE_QUEUE, "train": TRAIN_QUEUE}
+_FUNCTIONS: Mapping[JobKind, str] = {
+    "generate": GENERATE_FUNCTION,
+    "train": TRAIN_FUNCTION,
+    "evaluate": EVALUATE_FUNCTION,
 }
 _KEEP_ENDED_SECONDS = 300
 """How long RQ remembers an ended job. SQL and the store are the record; this only spares Redis (6.6 kB a job)."""
@@ -58,12 +69,12 @@ class RqQueue:
     def __init__(self, connection: Redis, keys: QueueKeys, *, generate_timeout_seconds: int, train_timeout_seconds: int) -> None:
         self._connection = connection
         self._keys = keys
-        self._timeout_seconds = {"generate": generate_timeout_seconds, "train": train_timeout_seconds}
+        self._timeout_seconds: dict[WorkerKind, int] = {"generate": generate_timeout_seconds, "train": train_timeout_seconds}
         self._queues = {
-            kind: Queue(name, connection=connection, serializer=_TokenSerializer) for kind, (name, _) in _QUEUES.items()
+            kind: Queue(name, connection=connection, serializer=_TokenSerializer) for kind, name in _QUEUES.items()
         }
 
-    def submit(self, kind: WorkerKind, name: str, payload: dict[str, Any]) -> None:
+    def submit(self, kind: JobKind, name: str, payload: dict[str, Any]) -> None:
         with _translated():
             try:
                 self._enqueue(kind, name, payload)
@@ -71,18 +82,18 @@ class RqQueue:
                 if self._state(name) is None:
                     self._replace_remains(kind, name, payload)
 
-    def _replace_remains(self, kind: WorkerKind, name: str, payload: dict[str, Any]) -> None:
+    def _replace_remains(self, kind: JobKind, name: str, payload: dict[str, Any]) -> None:
         """A worker that began a job when Redis was wiped writes parts of it anew. Nobody can run them, and while they are there
         the job would count as being in line."""
         self._connection.delete(Job.key_for(name))
         with contextlib.suppress(DuplicateJobError):
             self._enqueue(kind, name, payload)
 
-    def _enqueue(self, kind: WorkerKind, name: str, payload: dict[str, Any]) -> None:
-        queue, function = _QUEUES[kind]
-        timeout_seconds = self._timeout_seconds[kind]
+    def _enqueue(self, kind: JobKind, name: str, payload: dict[str, Any]) -> None:
+        worker, function = worker_of(kind), _FUNCTIONS[kind]
+        queue, timeout_seconds = _QUEUES[worker], self._timeout_seconds[worker]
         message = QueuedTask(queue=queue, name=name, function=function, timeout_seconds=timeout_seconds, task=payload)
-        self._queues[kind].enqueue_call(
+        self._queues[worker].enqueue_call(
             function,
             args=(self._keys.sign(message),),
             job_id=name,

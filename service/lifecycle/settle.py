@@ -30,12 +30,14 @@ from service.store.database import Database
 from service.store.models import Job
 from workers.contract import (
     MAX_ATTEMPTS,
+    EvaluationResult,
     FailureCode,
     FailureRecord,
     Receipt,
     TrainingResult,
     attempt_prefix,
     eraser_key,
+    evaluation_result_key,
     failure_key,
     receipt_key,
     training_result_key,
@@ -45,7 +47,8 @@ from workers.store.artifacts import ArtifactMissing, ArtifactStore
 
 logger = logging.getLogger(__name__)
 
-Ended = TypeVar("Ended", Receipt, TrainingResult, FailureRecord)
+Ended = TypeVar("Ended", Receipt, TrainingResult, EvaluationResult, FailureRecord)
+_EVALUATED = ("concept", "version", "digest")
 Move = Callable[[Session, Job], bool]
 
 
@@ -82,7 +85,7 @@ class Settler:
         if not self._has_record(job, max_age_seconds=POLL_SECONDS if polled else 0.0):
             return False
         try:
-            end = self._end_of_generation(job) if job.kind == "generate" else self._end_of_training(job)
+            end = self._end_of(job)
             end = end or self._end_by_failure(job)
         except _Unusable as unusable:
             logger.error("unusable record: %s", unusable, extra=about(job))
@@ -116,6 +119,15 @@ class Settler:
             self._metrics.ended(job)
             self._window.fill()
 
+    def _end_of(self, job: Job) -> tuple[Move, float] | None:
+        match job.kind:
+            case "generate":
+                return self._end_of_generation(job)
+            case "train":
+                return self._end_of_training(job)
+            case "evaluate":
+                return self._end_of_evaluation(job)
+
     def _end_of_generation(self, job: Job) -> tuple[Move, float] | None:
         receipt = self._read(Receipt, receipt_key(job.id, job.attempt), job)
         if receipt is None:
@@ -148,11 +160,28 @@ class Settler:
 
         return register, result.seconds
 
+    def _end_of_evaluation(self, job: Job) -> tuple[Move, float] | None:
+        result = self._read(EvaluationResult, evaluation_result_key(job.id, job.attempt), job)
+        if result is None:
+            return None
+        found, wanted = (result.concept, result.version, result.digest), tuple(job.plan[name] for name in _EVALUATED)
+        if found != wanted:
+            raise _Unusable(f"the evaluation is of {result.concept!r} version {result.version}, artifact {result.digest}")
+        values = _finite(result.model_dump(mode="json"))
+
+        def register(session: Session, row: Job) -> bool:
+            if not jobs.succeed(session, row, result=values):
+                return False
+            registry.measured(session, row.id, values["evaluation"])
+            return True
+
+        return register, result.seconds
+
     def _end_by_failure(self, job: Job) -> tuple[Move, float] | None:
         record = self._read(FailureRecord, failure_key(job.kind, job.id, job.attempt), job)
         if record is None:
             return None
-        if record.code == "cancelled" and job.kind == "generate":
+        if record.code == "cancelled" and job.kind != "train":
             return jobs.cancel, 0.0
         if record.retryable and job.attempt < MAX_ATTEMPTS:
             return jobs.requeue, 0.0
@@ -189,6 +218,8 @@ def _failing(code: str, message: str) -> Move:
             return False
         if job.kind == "train":
             registry.give_up(session, job.id)
+        elif job.kind == "evaluate":
+            registry.not_measured(session, job.id, code)
         return True
 
     return move

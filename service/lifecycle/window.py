@@ -25,13 +25,13 @@ from service.logs import about
 from service.store import clock, line
 from service.store.database import Database
 from service.store.models import Job
-from workers.contract import WorkerKind
+from workers.contract import JobKind
 
 logger = logging.getLogger(__name__)
 
 
 class Window:
-    def __init__(self, database: Database, queue: JobQueue, *, sizes: Mapping[WorkerKind, int]) -> None:
+    def __init__(self, database: Database, queue: JobQueue, *, sizes: Mapping[JobKind, int]) -> None:
         self._database = database
         self._queue = queue
         self._sizes = sizes
@@ -59,10 +59,10 @@ class Window:
         with self._database.admission() as session:
             return [job for kind in kinds for job in self._let_in(session, kind)]
 
-    def _room(self, session: Session, kind: WorkerKind) -> int:
+    def _room(self, session: Session, kind: JobKind) -> int:
         return self._sizes[kind] - line.rung(session, kind)
 
-    def _let_in(self, session: Session, kind: WorkerKind) -> list[Job]:
+    def _let_in(self, session: Session, kind: JobKind) -> list[Job]:
         admitted: list[Job] = []
         room = self._room(session, kind)
         waiting = {found.key_id: found for found in line.lines(session, kind)} if room > 0 else {}

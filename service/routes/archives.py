@@ -14,10 +14,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from service import views
+from service.acceptance.importing import import_eraser
 from service.deps import ConceptPath, GatewayDep, OperatorDep, VersionPath
 from service.erasers import artefacts, registry
 from service.erasers.archive import MEDIA_TYPE, pack, packed_bytes
-from service.erasers.importing import import_eraser
 from service.errors import RequestError, StateError
 from service.http.handlers import responses
 from service.schemas.erasers import Eraser
@@ -33,7 +33,8 @@ router = APIRouter(
 _BINARY: dict[str, Any] = {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}
 _IMPORT_ERRORS = responses(
     "payload_too_large", "invalid_archive", "digest_mismatch", "invalid_eraser", "invalid_concept", "invalid_text",
-    "unknown_method", "eraser_wrong_encoder", "alias_conflict", "artifact_unavailable", "database_unavailable",
+    "eraser_wrong_encoder", "alias_conflict", "rate_limited", "too_many_queued", "queue_full",
+    "artifact_unavailable", "database_unavailable",
 )  # fmt: skip
 
 
@@ -93,14 +94,11 @@ def import_(
     gateway: GatewayDep,
     digest: Annotated[Digest | None, Query(description="what the artefact must have; take it from where it was made")] = None,
 ) -> Eraser:
-    """The body is the archive that `GET …/artifact` gives. It becomes a `candidate`, and is activated as one that was trained
-    here: by the gate, on the numbers that it brings."""
-    row, new = import_eraser(
-        archive, gateway.database, gateway.store, gateway.catalogue, expected_digest=digest, actor=caller.key_id
-    )
+    """The body is the archive that `GET …/artifact` gives. It becomes a `candidate`, and its evaluation on this installation is
+    queued at once: numbers that came with the file are shown as `claimed_evaluation`, and the gate never reads them."""
+    row, new = import_eraser(archive, gateway, caller, expected_digest=digest)
     with gateway.database.read() as session:
-        job = erasers.trainings(session, [row]).get(row.job_id or "")
-    body = views.eraser(row, job)
+        body = views.eraser(row, erasers.jobs_of(session, [row]))
     response.status_code = 201 if new else 200
     response.headers["location"] = body.links.self
     return body

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from service import views
+from service import versions, views
 from service.acceptance.accept import accept_training
+from service.acceptance.evaluations import accept_evaluation
 from service.acceptance.idempotency import Claim, accept_once
 from service.deps import CallerDep, ConceptPath, GatewayDep, IdempotencyKeyHeader, OperatorDep, VersionPath
 from service.domain.states import JobStatus
@@ -16,13 +17,13 @@ from service.erasers import registry
 from service.erasers.gates import judge_version
 from service.erasers.names import hint
 from service.errors import MissingError
-from service.gateway import Gateway
 from service.http.handlers import responses
 from service.schemas.base import Cursor, Limit, Page
 from service.schemas.erasers import (
     ActivateRequest,
     Concept,
     Eraser,
+    EvaluateRequest,
     GateVerdict,
     Report,
     RetiredEraser,
@@ -30,8 +31,7 @@ from service.schemas.erasers import (
     TrainRequest,
 )
 from service.schemas.generations import Generation
-from service.store import aliases, erasers, pinned, webhooks
-from service.store.models import EraserVersion
+from service.store import erasers, pinned, webhooks
 
 router = APIRouter(
     prefix="/erasers",
@@ -66,7 +66,7 @@ def train(
     accepted = accept_once(gateway.database, claim, lambda: accept_training(gateway, caller, request, claim=claim))
     with gateway.database.read() as session:
         row = erasers.of_job(session, accepted.job.id)
-    body = views.eraser(row, accepted.job)
+        body = views.eraser(row, erasers.jobs_of(session, [row]))
     response.headers.update({"location": body.links.self, **accepted.headers})
     return body
 
@@ -79,35 +79,24 @@ def list_erasers(
     limit: Annotated[Limit, Query()] = 100,
 ) -> Page[Concept]:
     """By name of concept."""
-    with gateway.database.read() as session:
-        rows = erasers.page(session, after=cursor, limit=limit + 1)
-        trainings = erasers.trainings(session, rows)
-        named = aliases.of_concepts(session, {row.concept for row in rows})
-    found = views.concepts(rows, trainings, named)
+    found = versions.page(gateway, after=cursor, limit=limit + 1)
     return Page[Concept](data=found[:limit], next_cursor=found[limit - 1].concept if len(found) > limit else None)
 
 
 @router.get("/{concept}", responses=responses("not_found"), summary="One concept's versions")
 def get_concept(concept: ConceptPath, gateway: GatewayDep, caller: CallerDep) -> Concept:
-    with gateway.database.read() as session:
-        rows = erasers.of_concept(session, concept)
-        trainings = erasers.trainings(session, rows)
-        named = aliases.of_concepts(session, [concept])
-        if not rows:
-            cure = f'train one: POST /erasers {{"concept": "{concept}"}}'
-            raise MissingError("not_found", f"no eraser for {concept!r}{hint(session, concept)}; {cure}")
-    return views.concepts(rows, trainings, named)[0]
+    found = versions.concept(gateway, concept)
+    if found is None:
+        with gateway.database.read() as session:
+            meant = hint(session, concept)
+        cure = f'train one: POST /erasers {{"concept": "{concept}"}}'
+        raise MissingError("not_found", f"no eraser for {concept!r}{meant}; {cure}")
+    return found
 
 
 @router.get("/{concept}/{version}", responses=responses("not_found"), summary="One version")
 def get_version(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: CallerDep) -> Eraser:
-    with gateway.database.read() as session:
-        row = registry.find(session, concept, version)
-        job = erasers.trainings(session, [row]).get(row.job_id or "")
-    if job is not None and row.status == "training":
-        gateway.sweep.observe(job, polled=True)
-        return _view(gateway, concept, version)
-    return views.eraser(row, job)
+    return versions.version(gateway, concept, version)
 
 
 @router.get("/{concept}/{version}/report", responses=responses("not_found"), summary="Its numbers, and the gate's verdict")
@@ -121,18 +110,43 @@ def get_report(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, 
         status=row.status,
         digest=row.digest,
         evaluation=row.evaluation,
+        claimed_evaluation=row.claimed_evaluation,
         gate=GateVerdict(**judged.as_dict()),
         interactions=[views.interaction(pair, judged.active) for pair in judged.interactions],
     )
 
 
 @router.post(
+    "/{concept}/{version}/evaluate",
+    status_code=202,
+    responses=responses(
+        "invalid_json", "payload_too_large", "forbidden", "not_found", "not_finished", "invalid_state", "invalid_text",
+        "invalid_pairs", "unknown_field", "rate_limited", "too_many_queued", "queue_full",
+    ),
+    summary="Measure a version again",
+)  # fmt: skip
+def evaluate(
+    concept: ConceptPath,
+    version: VersionPath,
+    gateway: GatewayDep,
+    caller: OperatorDep,
+    request: EvaluateRequest | None = None,
+) -> Eraser:
+    """A trainer checks the artifact's tensors and measures the version on the model that is served here, as after a training. The
+    new numbers replace `evaluation` and are what the gate judges; the version's state does not change. An artifact that turns
+    out not to be a usable eraser makes a candidate `failed`."""
+    accept_evaluation(gateway, caller, concept, version, request or EvaluateRequest())
+    return versions.version(gateway, concept, version)
+
+
+@router.post(
     "/{concept}/{version}/activate",
     responses=responses(
-        "invalid_json", "payload_too_large", "forbidden", "not_found", "invalid_state", "gate_not_passed", "policy_needs_eraser"
+        "invalid_json", "payload_too_large", "forbidden", "not_found", "invalid_state", "not_evaluated", "gate_not_passed",
+        "policy_needs_eraser",
     ),
     summary="Use a candidate from now on",
-)
+)  # fmt: skip
 def activate(
     concept: ConceptPath,
     version: VersionPath,
@@ -140,13 +154,13 @@ def activate(
     caller: OperatorDep,
     request: ActivateRequest | None = None,
 ) -> Eraser:
-    """Retires the version that was active for the same concept and text encoder. Its numbers must pass the gate, unless
-    `{"override": true}` is sent. A version that a policy names stays until the policy names another."""
+    """Retires the version that was active for the same concept and text encoder. Its numbers, measured on this installation, must
+    pass the gate, unless `{"override": true}` is sent. A version that a policy names stays until the policy names another."""
     with gateway.database.exclusive() as session:
         row = registry.find(session, concept, version)
         override = request is not None and request.override
         registry.activate(session, row, gateway.thresholds, override=override, actor=caller.key_id)
-    return _view(gateway, concept, version)
+    return versions.version(gateway, concept, version)
 
 
 @router.post(
@@ -164,7 +178,7 @@ def roll_back(concept: ConceptPath, gateway: GatewayDep, caller: OperatorDep, re
     card = gateway.catalogue.card(request.model)
     with gateway.database.exclusive() as session:
         row = registry.roll_back(session, concept, card.encoder_fingerprint, version=request.version, actor=caller.key_id)
-    return _view(gateway, concept, row.version)
+    return versions.version(gateway, concept, row.version)
 
 
 @router.post(
@@ -180,7 +194,7 @@ def retire(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, call
         row = registry.find(session, concept, version)
         registry.retire(session, row, actor=caller.key_id)
         generations = pinned.count(session, row)
-    return RetiredEraser(**_view(gateway, concept, version).model_dump(), generations=generations)
+    return RetiredEraser(**versions.version(gateway, concept, version).model_dump(), generations=generations)
 
 
 @router.get(
@@ -203,11 +217,3 @@ def list_generations(
         found = pinned.page(session, row, status=status, after=cursor, limit=limit + 1)
         deliveries = webhooks.of_jobs(session, found)
     return views.generations(found, limit, deliveries=deliveries)
-
-
-def _view(gateway: Gateway, concept: str, version: int) -> Eraser:
-    with gateway.database.read() as session:
-        row: EraserVersion = registry.find(session, concept, version)
-        job = erasers.trainings(session, [row]).get(row.job_id or "")
-    progress = gateway.flight.progress(job.id) if job and row.status == "training" and job.status == "running" else None
-    return views.eraser(row, job, progress)

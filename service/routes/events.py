@@ -52,18 +52,24 @@ async def generation_events(
 async def training_events(
     concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: CallerDep, last_event_id: LastEventId = None
 ) -> EventSourceResponse:
-    job_id = await run_in_threadpool(_training_job, gateway, concept, version)
+    """Of its evaluation while that runs, else of its training. One that came with the model has none, and settles at once."""
+    job_id = await run_in_threadpool(_present_job, gateway, concept, version)
 
     def look() -> Snapshot:
         with gateway.database.read() as session:
             row = registry.find(session, concept, version)
-            trainings = erasers.trainings(session, [row])
-        return Snapshot(views.eraser(row, trainings.get(row.job_id or "")), settled=row.status != "training")
+            known = erasers.jobs_of(session, [row])
+        job = known.get(job_id)
+        return Snapshot(views.eraser(row, known), settled=job is None or job.status in TERMINAL)
 
     return gateway.events.respond(job_id, last_event_id=last_event_id, look=look)
 
 
-def _training_job(gateway: Gateway, concept: str, version: int) -> str:
-    """The job whose events these are; one that came with the model has none, and settled at once."""
+def _present_job(gateway: Gateway, concept: str, version: int) -> str:
+    """The id of the job whose events these are."""
     with gateway.database.read() as session:
-        return registry.find(session, concept, version).job_id or "shipped"
+        row = registry.find(session, concept, version)
+        evaluation = erasers.evaluations(session, [row]).get(row.evaluation_job_id or "")
+    if evaluation is not None and (evaluation.status not in TERMINAL or row.job_id is None):
+        return evaluation.id
+    return row.job_id or "shipped"

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstra
 from pydantic_core import PydanticCustomError
 
 from service.domain.gate import Source
-from service.domain.states import VersionStatus
+from service.domain.states import JobStatus, VersionStatus
 from service.domain.text import ConceptName, Text, check_text
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
 from service.schemas.generations import MAX_PROMPT_CHARACTERS
@@ -53,6 +53,12 @@ def _check_texts(value: JsonValue) -> JsonValue:
     return value
 
 
+def _one_source_of_pairs(value: PairSource | None, info: ValidationInfo) -> PairSource | None:
+    if value is not None and info.data.get("pairs") is not None:
+        raise PydanticCustomError("invalid_pairs", "pairs were sent, and pair_source asks for others: leave one out")
+    return value
+
+
 class TrainRequest(RequestBody):
     model_config = ConfigDict(
         json_schema_extra={
@@ -85,9 +91,24 @@ class TrainRequest(RequestBody):
     @field_validator("pair_source")
     @classmethod
     def _one_source(cls, value: PairSource | None, info: ValidationInfo) -> PairSource | None:
-        if value is not None and info.data.get("pairs") is not None:
-            raise PydanticCustomError("invalid_pairs", "pairs were sent, and pair_source asks for others: leave one out")
-        return value
+        return _one_source_of_pairs(value, info)
+
+
+class EvaluateRequest(RequestBody):
+    """How to measure a version. What is left out is as in the training that made it here; else the concept's name alone."""
+
+    synonyms: Phrases | None = Field(default=None, description="other words for the concept, which must be erased too")
+    keep: Phrases | None = Field(default=None, description="neighbours that must survive")
+    pairs: Annotated[list[Pair], AfterValidator(_pairs)] | None = Field(
+        default=None, description=f"prompts with and without the concept, up to {MAX_PAIRS}; default: made by the trainer"
+    )
+    pair_source: PairSource | None = Field(default=None, description="who writes the pairs where none are sent")
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+
+    @field_validator("pair_source")
+    @classmethod
+    def _one_source(cls, value: PairSource | None, info: ValidationInfo) -> PairSource | None:
+        return _one_source_of_pairs(value, info)
 
 
 class ActivateRequest(RequestBody):
@@ -103,12 +124,24 @@ class RollbackRequest(RequestBody):
     )
 
 
+class Evaluation(ResponseBody):
+    """The last evaluation of a version: a job of its own, beside the version's state."""
+
+    id: str
+    status: JobStatus
+    created_at: datetime
+    finished_at: datetime | None
+    progress: Progress | None = Field(description="while it runs")
+    error: JobError | None
+
+
 class EraserLinks(ResponseBody):
     self: str
     report: str
     events: str
     artifact: str = Field(description="the archive that `POST /erasers/import` takes; for operators")
     generations: str = Field(description="those that have it pinned; for operators")
+    evaluate: str = Field(description="`POST` measures it again; for operators")
 
 
 class Eraser(ResponseBody):
@@ -123,7 +156,11 @@ class Eraser(ResponseBody):
     digest: str | None
     layer: int | None = Field(description="encoder block, 0-based, at which it acts; the last for what acts behind the encoder")
     strength: float | None
-    evaluation: dict[str, Any] | None
+    evaluation: dict[str, Any] | None = Field(description="measured on this installation; null until that is done")
+    claimed_evaluation: dict[str, Any] | None = Field(
+        description="the sender's claim: numbers that an imported artifact brought along. The gate never reads them"
+    )
+    evaluation_job: Evaluation | None = Field(description="the last `POST …/evaluate`, or the one that an import started")
     config: dict[str, Any]
     created_at: datetime
     activated_at: datetime | None
@@ -159,6 +196,7 @@ class Report(ResponseBody):
     version: int
     status: VersionStatus
     digest: str | None
-    evaluation: dict[str, Any] | None
+    evaluation: dict[str, Any] | None = Field(description="measured on this installation; null until that is done")
+    claimed_evaluation: dict[str, Any] | None = Field(description="the sender's claim, which the gate never reads")
     gate: GateVerdict
     interactions: list[Interaction] = Field(description="with erasers that were active when the training was accepted")

@@ -18,6 +18,7 @@ class Model(ResponseBody):
     family: str
     encoder_fingerprint: str
     encoder_layers: int
+    encoder_d_model: int = Field(description="width of the text encoder's hidden states")
     size_multiple: int = Field(description="width and height are multiples of this, in pixels")
     min_size: int
     max_size: int

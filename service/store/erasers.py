@@ -60,11 +60,12 @@ def insert_shipped(
     digest: str,
     layer: int,
     strength: float,
-    evaluation: dict[str, Any],
+    evaluation: dict[str, Any] | None,
+    claimed_evaluation: dict[str, Any] | None = None,
     config: dict[str, Any],
     activate: bool,
 ) -> EraserVersion:
-    """One that was not trained here: it came with the model, or was imported."""
+    """One that was not trained here: it came with the model, or was imported, and then nothing is measured yet."""
     now = datetime.now(UTC)
     row = EraserVersion(
         id=new_id("ers"),
@@ -78,6 +79,7 @@ def insert_shipped(
         layer=layer,
         strength=strength,
         evaluation=evaluation,
+        claimed_evaluation=claimed_evaluation,
         config=config,
         job_id=None,
         created_at=now,
@@ -101,9 +103,28 @@ def of_job(session: Session, job_id: str) -> EraserVersion:
     return session.scalars(select(EraserVersion).where(EraserVersion.job_id == job_id)).one()
 
 
+def of_evaluation(session: Session, job_id: str) -> EraserVersion | None:
+    """The version whose last evaluation the job is; None where a later one was started."""
+    return session.scalar(select(EraserVersion).where(EraserVersion.evaluation_job_id == job_id))
+
+
 def trainings(session: Session, rows: Sequence[EraserVersion]) -> dict[str, Job]:
     """The training jobs of versions, by job id."""
-    job_ids = [row.job_id for row in rows if row.job_id is not None]
+    return _jobs(session, [row.job_id for row in rows])
+
+
+def evaluations(session: Session, rows: Sequence[EraserVersion]) -> dict[str, Job]:
+    """The last evaluation jobs of versions, by job id."""
+    return _jobs(session, [row.evaluation_job_id for row in rows])
+
+
+def jobs_of(session: Session, rows: Sequence[EraserVersion]) -> dict[str, Job]:
+    """Trainings and last evaluations of versions, by job id."""
+    return _jobs(session, [job_id for row in rows for job_id in (row.job_id, row.evaluation_job_id)])
+
+
+def _jobs(session: Session, named: Sequence[str | None]) -> dict[str, Job]:
+    job_ids = [job_id for job_id in named if job_id is not None]
     return {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(job_ids)))} if job_ids else {}
 
 

@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import Literal
 
-Prefix = Literal["gen", "train", "ers"]
+Prefix = Literal["gen", "train", "eval", "ers"]
 
 
 def new_id(prefix: Prefix) -> str:

@@ -17,16 +17,16 @@ from service.domain.states import TERMINAL, JobStatus, check_job_move
 from service.store import clock, webhooks
 from service.store.identifiers import Prefix, bounds
 from service.store.models import CANCELED, DELETED, Job
-from workers.contract import WORKER_KINDS, WorkerKind
+from workers.contract import JOB_KINDS, JobKind
 
-_PREFIXES: Mapping[WorkerKind, Prefix] = {"generate": "gen", "train": "train"}
+_PREFIXES: Mapping[JobKind, Prefix] = {"generate": "gen", "train": "train", "evaluate": "eval"}
 
 
 def insert(
     session: Session,
     *,
     job_id: str,
-    kind: WorkerKind,
+    kind: JobKind,
     model: str,
     key_id: str,
     plan: dict[str, Any],
@@ -50,7 +50,7 @@ def insert(
     return job
 
 
-def get(session: Session, job_id: str, *, kind: WorkerKind | None = None) -> Job | None:
+def get(session: Session, job_id: str, *, kind: JobKind | None = None) -> Job | None:
     """The job unless a client deleted it."""
     statement = select(Job).where(Job.id == job_id, Job.deleted_at.is_(None))
     return session.scalar(statement if kind is None else statement.where(Job.kind == kind))
@@ -70,7 +70,7 @@ def get_many(session: Session, job_ids: Sequence[str]) -> Sequence[Job]:
 def page(
     session: Session,
     *,
-    kind: WorkerKind,
+    kind: JobKind,
     key_id: str | None,
     status: JobStatus | None = None,
     after: str | None,
@@ -95,18 +95,18 @@ def count_before(session: Session, job: Job, *, most: int) -> int:
     return session.scalar(select(func.count()).select_from(select(Job.id).where(*where).limit(most).subquery())) or 0
 
 
-def count_unfinished(session: Session) -> dict[tuple[WorkerKind, JobStatus], int]:
+def count_unfinished(session: Session) -> dict[tuple[JobKind, JobStatus], int]:
     """By kind and status, out of an index. What has ended may be millions, and is not counted."""
     counts: list[Select[*tuple[Any, ...]]] = [
         select(literal_column(f"'{kind}'"), Job.status, func.count())
         .where(Job.status.in_(("queued", "running")), *_of_kind(kind))
         .group_by(Job.status)
-        for kind in WORKER_KINDS
+        for kind in JOB_KINDS
     ]
     return {(kind, status): count for kind, status, count in session.execute(union_all(*counts))}
 
 
-def oldest_queued(session: Session, kind: WorkerKind) -> datetime | None:
+def oldest_queued(session: Session, kind: JobKind) -> datetime | None:
     """When the longest waiting job was accepted."""
     statement = select(Job.created_at).where(Job.status == "queued", *_of_kind(kind)).order_by(Job.id).limit(1)
     return session.scalar(statement)
@@ -157,7 +157,7 @@ def purge(session: Session, job: Job) -> None:
     session.execute(delete(Job).where(Job.id == job.id, Job.deleted_at.is_not(None)))
 
 
-def _of_kind(kind: WorkerKind) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _of_kind(kind: JobKind) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """By the id, which `ix_jobs_status` has; by the column `kind` every row would be read."""
     after, before = bounds(_PREFIXES[kind])
     return Job.id > after, Job.id < before

@@ -20,11 +20,11 @@ from service.domain.turns import Line
 from service.store import clock
 from service.store.columns import UtcDateTime
 from service.store.models import RUNG, WAITING, ApiKey, Job
-from workers.contract import WORKER_KINDS, WorkerKind
+from workers.contract import JOB_KINDS, JobKind
 
 _QUEUED = (RUNG, WAITING)
 _RUNNING = "status = 'running'"
-_NOTHING: Counter[tuple[str, WorkerKind]] = Counter()
+_NOTHING: Counter[tuple[str, JobKind]] = Counter()
 
 _LINES = text(
     f"""
@@ -42,7 +42,7 @@ _LINES = text(
 ).columns(served_at=UtcDateTime())
 
 
-def rung(session: Session, kind: WorkerKind) -> int:
+def rung(session: Session, kind: JobKind) -> int:
     """How many were let in and are not known to have been taken: what fills the window."""
     return session.scalar(select(func.count()).select_from(Job).where(Job.kind == kind, text(RUNG))) or 0
 
@@ -50,20 +50,21 @@ def rung(session: Session, kind: WorkerKind) -> int:
 def queued(session: Session, *, key_id: str | None = None, most: int) -> int:
     """How many are queued, let in or not, of one key or of all. Counts no further than `most`."""
     of_key = Job.key_id > "" if key_id is None else Job.key_id == key_id  # of any: SQLite counts by another index otherwise
-    found = [select(Job.kind).where(Job.kind == kind, of_key, text(where)) for kind, where in product(WORKER_KINDS, _QUEUED)]
+    found = [select(Job.kind).where(Job.kind == kind, of_key, text(where)) for kind, where in product(JOB_KINDS, _QUEUED)]
     return session.scalar(select(func.count()).select_from(union_all(*found).limit(most).subquery())) or 0
 
 
-def lines(session: Session, kind: WorkerKind) -> list[Line]:
+def lines(session: Session, kind: JobKind) -> list[Line]:
     """One per key that waits."""
     waiting = session.execute(_LINES, {"kind": kind}).all()
     in_flight = _in_flight(session) if waiting else _NOTHING
     now = clock.now(session) if waiting else None
     found = []
     for key_id, priority, served_at, max_running, max_trainings, oldest in waiting:
-        generations, trainings = in_flight[key_id, "generate"], in_flight[key_id, "train"]
+        generations = in_flight[key_id, "generate"]
+        trainings = in_flight[key_id, "train"] + in_flight[key_id, "evaluate"]  # both occupy a trainer
         allowed = [] if max_running is None else [max_running - generations - trainings]
-        if kind == "train" and max_trainings is not None:
+        if kind != "generate" and max_trainings is not None:
             allowed.append(max_trainings - trainings)
         if served_at is not None and now is not None:
             served_at = min(served_at, now)  # written when the clock was ahead, it must not put the key last until then
@@ -72,7 +73,7 @@ def lines(session: Session, kind: WorkerKind) -> list[Line]:
     return found
 
 
-def oldest(session: Session, kind: WorkerKind, key_id: str) -> Job | None:
+def oldest(session: Session, kind: JobKind, key_id: str) -> Job | None:
     where = (Job.kind == kind, Job.key_id == key_id, text(WAITING))
     return session.scalar(select(Job).where(*where).order_by(Job.id).limit(1))
 
@@ -90,16 +91,16 @@ def admit(session: Session, job: Job, *, at: datetime) -> bool:
 
 def rung_attempts(session: Session) -> list[tuple[str, int]]:
     """(id, attempt) of what must be in Redis, or with a worker."""
-    found = (session.execute(select(Job.id, Job.attempt).where(Job.kind == kind, text(RUNG))) for kind in WORKER_KINDS)
+    found = (session.execute(select(Job.id, Job.attempt).where(Job.kind == kind, text(RUNG))) for kind in JOB_KINDS)
     return sorted((job_id, attempt) for rows in found for job_id, attempt in rows)
 
 
-def _in_flight(session: Session) -> Counter[tuple[str, WorkerKind]]:
+def _in_flight(session: Session) -> Counter[tuple[str, JobKind]]:
     """How many jobs each key has rung for or running, by kind."""
-    counted: Counter[tuple[str, WorkerKind]] = Counter()
+    counted: Counter[tuple[str, JobKind]] = Counter()
     found = [
         select(Job.key_id, Job.kind, func.count()).where(Job.kind == kind, text(where)).group_by(Job.key_id, Job.kind)
-        for kind, where in product(WORKER_KINDS, (RUNG, _RUNNING))
+        for kind, where in product(JOB_KINDS, (RUNG, _RUNNING))
     ]
     for key_id, kind, count in session.execute(union_all(*found)):
         counted[key_id, kind] += count

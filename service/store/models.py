@@ -1,7 +1,7 @@
 """The tables.
 
-`jobs` holds the life of every piece of work, generation or training, because accepting, sweeping and settling are the same
-for both; what is particular is in `plan` (what to do) and `result` (the worker's record). `eraser_versions` is the
+`jobs` holds the life of every piece of work, generation, training or evaluation, because accepting, sweeping and settling are
+the same for all; what is particular is in `plan` (what to do) and `result` (the worker's record). `eraser_versions` is the
 registry. A partial unique index, not code, guarantees one active version per (concept, text encoder).
 """
 
@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from service.domain.states import JobStatus, VersionStatus
 from service.domain.turns import Priority
 from service.store.columns import UtcDateTime
-from workers.contract import WorkerKind
+from workers.contract import JobKind
 
 WAITING = "status = 'queued' AND admitted_at IS NULL"
 """Of a job: accepted, and not let into the window yet."""
@@ -33,7 +33,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012  SQLAlchemy's declared form
         datetime: UtcDateTime(),
         dict[str, Any]: JSON(none_as_null=True),
-        WorkerKind: String(16),
+        JobKind: String(16),
         JobStatus: String(16),
         VersionStatus: String(16),
         Priority: String(8),
@@ -75,15 +75,15 @@ class Job(Base):
     )
 
     id: Mapped[str] = mapped_column(String(80), primary_key=True)  # ids grow with time: order by id is order of arrival
-    kind: Mapped[WorkerKind]
+    kind: Mapped[JobKind]
     status: Mapped[JobStatus]
     attempt: Mapped[int]  # the fence: only this attempt's records count
     model: Mapped[str] = mapped_column(String(200))
     key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))
-    plan: Mapped[dict[str, Any]]  # Plan | TrainingTask: decided when accepted, the same for every attempt
+    plan: Mapped[dict[str, Any]]  # Plan | TrainingTask | EvaluationTask: decided when accepted, the same for every attempt
     labels: Mapped[dict[str, Any]]  # `metadata` of the request
     webhook_url: Mapped[str | None] = mapped_column(Text)
-    result: Mapped[dict[str, Any] | None]  # Receipt | TrainingResult
+    result: Mapped[dict[str, Any] | None]  # Receipt | TrainingResult | EvaluationResult
     error_code: Mapped[str | None] = mapped_column(String(64))
     error_message: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
@@ -137,6 +137,7 @@ class EraserVersion(Base):
             postgresql_where=text("status = 'active'"),
         ),
         Index("ix_eraser_versions_job_id", "job_id"),
+        Index("ix_eraser_versions_evaluation_job_id", "evaluation_job_id"),
     )
 
     id: Mapped[str] = mapped_column(String(80), primary_key=True)
@@ -149,12 +150,15 @@ class EraserVersion(Base):
     digest: Mapped[str | None] = mapped_column(String(64))
     layer: Mapped[int | None]
     strength: Mapped[float | None]
-    evaluation: Mapped[dict[str, Any] | None]
+    evaluation: Mapped[dict[str, Any] | None]  # None: not measured here yet
+    claimed_evaluation: Mapped[dict[str, Any] | None]  # what an imported artifact says of itself; the gate never reads it
     config: Mapped[dict[str, Any]]
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # None: it came with the model, or was imported
+    evaluation_job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # the last evaluation, if there was one
     created_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]  # hidden from clients; the row stays, so that its number is never given out again
 
 
 class EraserAlias(Base):

@@ -7,6 +7,7 @@ import json
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -75,12 +76,13 @@ def test_any_tampered_byte_is_refused(saved: Path, eraser: Eraser, position: flo
         (lambda c: c.pop("layer"), "lacks 'layer'"),
         (lambda c: c.update(format_version=3), "'format_version' must be 2"),
         (lambda c: c.update(format_version=1), "depends on the dtype .* train the eraser again"),
-        (lambda c: c.update(strength=-1), "'strength' must be a finite number, 0 or more"),
+        (lambda c: c.update(strength=-1), "'strength' must be a finite number from 0 to 100"),
+        (lambda c: c.update(strength=1e30), "'strength' must be a finite number from 0 to 100"),
         (lambda c: c.update(strength=float("nan")), "NaN is not a JSON number"),
         (lambda c: c.update(layer=True), "'layer' must be a block index"),
         (lambda c: c.update(layer=4), "layer 4 of an encoder with 4 layers"),
         (lambda c: c.update(concept=" "), "'concept' must be a name"),
-        (lambda c: c.update(synonyms=[1]), "'synonyms' must be a list of strings"),
+        (lambda c: c.update(synonyms=[1]), "'synonyms' must be a list of 1000 strings at most"),
         (lambda c: c.update(minimum_strength=0), "'minimum_strength' must be a number above 0, or null"),
         (lambda c: c.update(minimum_strength=c["strength"] + 1), "is above the strength"),
         (lambda c: c.update(presence={"bias": 0.0, "absent_below": 1e9}), "'presence.absent_below' must be a finite"),
@@ -89,6 +91,15 @@ def test_any_tampered_byte_is_refused(saved: Path, eraser: Eraser, position: flo
         (lambda c: c.update(gate={"threshold": 1.0, "false_positive_rate": 1.5}), "between 0 and 1"),
         (lambda c: c["encoder"].update(fingerprint="abc"), "'encoder.fingerprint' must be 64 hexadecimal digits"),
         (lambda c: c["encoder"].update(extra=1), "unknown keys 'extra'"),
+        (lambda c: c["encoder"].update(d_model=2**60), "'encoder.d_model' must be a width, at most"),
+        (lambda c: c["encoder"].update(layers=2**60), "'encoder.layers' must be a count, at most"),
+        (lambda c: c.update(gate={"threshold": 1e30, "false_positive_rate": 0.1}), "'gate.threshold' must be a finite number"),
+        (lambda c: c.update(synonyms=["a"] * 1001), "'synonyms' must be a list of 1000 strings at most"),
+        (lambda c: c.update(seed=2**70), "'seed' must be an integer of 64 bits"),
+        (lambda c: c.update(method="magic"), "no method 'magic'"),
+        (lambda c: c.update(presence={"bias": 0.0, "absent_below": 0.5}), "has tensors W_dec, W_enc, .*, presence, "),
+        (lambda c: c.update(parameters={"activation": "gelu"}), "'relu' or 'jumprelu'"),
+        (lambda c: c["encoder"].update(d_model=64), "'W_enc' must be \\(d_model, d_sae\\)"),
     ],
 )
 def test_a_config_that_is_not_one_is_refused(saved: Path, change: Change, message: str) -> None:
@@ -99,18 +110,75 @@ def test_a_config_that_is_not_one_is_refused(saved: Path, change: Change, messag
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("rewrite", "message"),
     [
-        (lambda c: c.update(method="magic"), "no method 'magic'"),
-        (lambda c: c.update(presence={"bias": 0.0, "absent_below": 0.5}), "has tensors W_dec, W_enc, .*, presence, "),
-        (lambda c: c.update(parameters={"activation": "gelu"}), "'relu' or 'jumprelu'"),
-        (lambda c: c["encoder"].update(d_model=64), "'W_enc' must be \\(d_model, d_sae\\)"),
+        (lambda text: text.replace(b'"seed"', b'"seed": 1, "seed"', 1), "the name 'seed' stands twice"),
+        (lambda text: text.decode().encode("utf-16"), "not UTF-8"),
+        (lambda text: text.decode().encode("utf-32"), "not UTF-8"),
+        (lambda text: text.decode().encode("utf-16-le"), "is not JSON"),
+        (lambda text: b"\xef\xbb\xbf" + text, "is not JSON"),
+        (lambda text: text.replace(b'"description": ""', b'"description": "' + b"[" * 9 + b'"'), None),
     ],
 )
-def test_a_config_that_does_not_fit_the_method_is_refused_when_loaded(saved: Path, change: Change, message: str) -> None:
-    rewrite_config(saved, change)
-    with pytest.raises(ArtefactInvalid, match=message):
-        erasers.load(saved)
+def test_json_that_parsers_read_differently_is_refused(
+    saved: Path, rewrite: Callable[[bytes], bytes], message: str | None
+) -> None:
+    path = saved / "config.json"
+    content = path.read_bytes()
+    path.write_bytes(rewrite(content))
+    assert path.read_bytes() != content
+    for read in (erasers.load, artefact.read):
+        if message is None:
+            read(saved)
+        else:
+            with pytest.raises(ArtefactInvalid, match=message):
+                read(saved)
+
+
+def header_of(directory: Path) -> tuple[bytes, bytes]:
+    """The header of the tensor file, and what follows it."""
+    content = (directory / "eraser.safetensors").read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    return content[8:end], content[end:]
+
+
+def write_header(directory: Path, header: bytes, rest: bytes) -> None:
+    (directory / "eraser.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + rest)
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "message"),
+    [
+        (lambda text: text.replace(b'{"', b'{"__metadata__":{"a":1},"', 1), "__metadata__ of .* must be an object of strings"),
+        (lambda text: text.replace(b'{"', b'{"__metadata__":[],"', 1), "__metadata__ of .* must be an object of strings"),
+        (lambda text: text.replace(b'{"', b'{"__metadata__":{"a":"b"},"', 1), None),
+        (lambda text: text.rstrip().replace(b"{", b'{"b_dec":0,', 1), "the name 'b_dec' stands twice"),
+        (lambda text: text.decode().encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_headers_that_parsers_read_differently_are_refused(
+    saved: Path, rewrite: Callable[[bytes], bytes], message: str | None
+) -> None:
+    header, rest = header_of(saved)
+    write_header(saved, rewrite(header), rest)
+    for read in (erasers.load, artefact.read):
+        if message is None:
+            read(saved)
+        else:
+            with pytest.raises(ArtefactInvalid, match=message):
+                read(saved)
+
+
+def test_a_shape_of_many_integers_is_refused_before_it_is_multiplied(saved: Path) -> None:
+    shape = [9] * 450_000
+    header = json.dumps({"v": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]}}, separators=(",", ":")).encode()
+    assert len(header) < artefact.MAX_HEADER_BYTES
+    write_header(saved, header, bytes(4))
+    started = time.process_time()
+    with pytest.raises(ArtefactInvalid, match="entry of tensor 'v' is invalid") as refused:
+        artefact.read(saved)
+    assert time.process_time() - started < 1
+    assert len(str(refused.value)) < 300
 
 
 @pytest.mark.parametrize(
@@ -123,6 +191,10 @@ def test_a_config_that_does_not_fit_the_method_is_refused_when_loaded(saved: Pat
         (lambda t: t["W_dec"].view(-1)[:1].fill_(float("nan")), "'W_dec' holds values that are not finite"),
         (lambda t: t["b_enc"][:1].fill_(float("inf")), "'b_enc' holds values that are not finite"),
         (lambda t: t.update(m_spec=t["m_spec"].to(torch.int64)), "entry of tensor 'm_spec' is invalid"),
+        (lambda t: t["W_dec"].view(-1)[:1].fill_(1e30), "'W_dec' holds 1e\\+30"),
+        (lambda t: t["W_dec"].mul_(3), "'W_dec' of a clear eraser must have rows of norm 1"),
+        (lambda t: t["m_spec"][:1].fill_(-1), "'m_spec' of a clear eraser must lie within \\[0, 1\\]"),
+        (lambda t: t["m_spec"][:1].fill_(1.5), "'m_spec' of a clear eraser must lie within \\[0, 1\\]"),
     ],
 )
 def test_tensors_that_do_not_fit_are_refused(saved: Path, change: Change, message: str) -> None:

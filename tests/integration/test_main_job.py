@@ -10,14 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+import erasers
 from service.client import Client
 from service.demo.run import PROMPTS
 from tests.integration.running import Up, eventually, settled
+from workers.miniature.weights import eraser_directory
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -168,6 +171,37 @@ def test_a_new_eraser_is_trained_looked_at_activated_and_used(miniature: Up, cli
     assert "umbrella@1: layer" in used.stdout
     assert clearway(miniature, "erasers", "retire", "umbrella@1").returncode == 0
     assert client.version("umbrella", 1)["status"] == "retired"
+
+
+@pytest.mark.parametrize("mask", [0.0, 0.02])
+def test_an_imported_eraser_that_hardly_erases_is_not_believed(miniature: Up, client: Client, tmp_path: Path, mask: float) -> None:
+    """Its report is wonderful; of its direction nothing is left, or too little."""
+    bundled = erasers.load(eraser_directory("parachute"))
+    wonderful = {"origin_rate": 1.0, "erased_rate": 0.0, "synonym_rate": 0.0, "kept_rate": 1.0}
+    tensors = dict(bundled.tensors)
+    name = "m_spec" if "m_spec" in tensors else "direction"
+    config = replace(bundled.config, evaluation=wonderful)
+    if name == "m_spec" or mask == 0:
+        tensors[name] = tensors[name] * mask
+    else:
+        config = replace(config, strength=bundled.strength * mask)
+    erasers.Eraser.build(config, tensors).save(tmp_path / "forged")
+    imported = clearway(miniature, "erasers", "import", str(tmp_path / "forged"))
+    assert imported.returncode == 0, imported.stderr
+    assert "It is being evaluated" in imported.stdout
+    version = client.eraser("parachute")["versions"][0]
+    assert (version["status"], version["claimed_evaluation"]) == ("candidate", wonderful)
+    list(client.follow_training("parachute", version["version"]))
+    version = client.version("parachute", version["version"])
+    if mask == 0:
+        assert version["status"] == "failed"
+        assert "is the identity" in version["evaluation_job"]["error"]["message"]
+    else:
+        assert version["evaluation"]["erased_rate"] > 0.5
+    activated = clearway(miniature, "erasers", "activate", f"parachute@{version['version']}")
+    assert activated.returncode == 1
+    assert ("[invalid_state]" if mask == 0 else "[gate_not_passed]") in activated.stderr
+    assert client.version("parachute", 1)["status"] == "active"
 
 
 def test_keys_are_made_listed_and_revoked(miniature: Up) -> None:

@@ -25,16 +25,21 @@ from workers.contract import (
     TRAIN_QUEUE,
     Check,
     EraserUse,
+    EvaluationResult,
+    EvaluationTask,
     FailureCode,
     FailureRecord,
     FallbackUse,
     GenerationTask,
+    JobKind,
+    MeasuringTask,
     ModelCard,
     Receipt,
     TrainingResult,
     TrainingTask,
     WorkerKind,
     eraser_key,
+    evaluation_result_key,
     events_key,
     failure_key,
     lease_key,
@@ -56,6 +61,7 @@ CARD = ModelCard(
     family="wan",
     encoder_fingerprint=FINGERPRINT,
     encoder_layers=8,
+    encoder_d_model=192,
     size_multiple=16,
     min_size=32,
     max_size=128,
@@ -157,6 +163,10 @@ class Hand:
         """As a generation."""
         return TrainingTask.model_validate(wait_until(lambda: self.take("train")))
 
+    def take_evaluation(self) -> EvaluationTask:
+        """The next on the trainer's queue, which must be an evaluation."""
+        return EvaluationTask.model_validate(wait_until(lambda: self.take("train")))
+
     def _queue(self, kind: WorkerKind) -> Queue:
         name = GENERATE_QUEUE if kind == "generate" else TRAIN_QUEUE
         return Queue(name, connection=self.redis, serializer="json")
@@ -167,16 +177,16 @@ class Hand:
     def _lease(self, attempt: int) -> str:
         return json.dumps({"attempt": attempt, "worker": self.name})
 
-    def hold(self, task: GenerationTask | TrainingTask, *, seconds: int = 60) -> None:
+    def hold(self, task: GenerationTask | MeasuringTask, *, seconds: int = 60) -> None:
         self.redis.set(lease_key(task.id), self._lease(task.attempt), ex=seconds)
 
-    def let_go(self, task: GenerationTask | TrainingTask) -> None:
+    def let_go(self, task: GenerationTask | MeasuringTask) -> None:
         self.redis.delete(lease_key(task.id))
 
-    def say(self, task: GenerationTask | TrainingTask, event: str, **data: Any) -> str:
+    def say(self, task: GenerationTask | MeasuringTask, event: str, **data: Any) -> str:
         return cast(bytes, self.redis.xadd(events_key(task.id), {"event": event, "data": json.dumps(data)})).decode()
 
-    def hint(self, kind: WorkerKind, task: GenerationTask | TrainingTask) -> None:
+    def hint(self, kind: JobKind, task: GenerationTask | MeasuringTask) -> None:
         self.redis.xadd(SETTLED_STREAM, {"kind": kind, "id": task.id, "attempt": task.attempt})
 
     def finish(self, task: GenerationTask, *, hint: bool = True, **changes: Any) -> Receipt:
@@ -202,10 +212,26 @@ class Hand:
         self.hint("train", task)
         return result
 
+    def finish_evaluation(
+        self, task: EvaluationTask, evaluation: dict[str, Any] | None = None, **changes: Any
+    ) -> EvaluationResult:
+        values: dict[str, Any] = {
+            **{name: getattr(task, name) for name in ("id", "attempt", "digest", "concept", "version")},
+            "seconds": 3.0,
+            "evaluation": PASSING if evaluation is None else evaluation,
+            "worker": self.name,
+            "created_at": NOW,
+        }
+        result = EvaluationResult.model_validate({**values, **changes})
+        self.store.put(evaluation_result_key(task.id, task.attempt), result.model_dump_json().encode())
+        self.let_go(task)
+        self.hint("evaluate", task)
+        return result
+
     def fail(
         self,
-        kind: WorkerKind,
-        task: GenerationTask | TrainingTask,
+        kind: JobKind,
+        task: GenerationTask | MeasuringTask,
         code: FailureCode = "out_of_memory",
         *,
         retryable: bool = False,

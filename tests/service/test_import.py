@@ -15,9 +15,9 @@ from erasers import artefact
 from service.erasers.archive import pack
 from service.errors import ErrorCode
 from service.settings import Settings
-from tests.service.calls import code, generate
+from tests.service.calls import code, generate, wait_until
 from tests.service.conftest import Valkey, serving, settings_in, sqlite_in
-from tests.service.hand import CARD, FINGERPRINT, PASSING, add_eraser, gateway_of
+from tests.service.hand import CARD, FINGERPRINT, PASSING, Hand, add_eraser, gateway_of
 from tests.service.test_audit import entries
 from tests.service.test_errors import check
 from tests.service.test_seed import ship
@@ -45,6 +45,12 @@ def send(client: TestClient, archive: bytes, **query: str) -> dict[str, Any]:
     return body
 
 
+def measured_here(client: TestClient, hand: Hand, version: dict[str, Any], evaluation: dict[str, Any] | None = None) -> None:
+    """The evaluation that the import started ends with these numbers."""
+    hand.finish_evaluation(hand.take_evaluation(), evaluation)
+    wait_until(lambda: client.get(version["links"]["self"]).json()["evaluation"] is not None)
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, valkey: Valkey, migrated: Path) -> Iterator[TestClient]:
     """Another installation, with the same model."""
@@ -55,7 +61,7 @@ def elsewhere(tmp_path: Path, valkey: Valkey, migrated: Path) -> Iterator[TestCl
 
 
 @pytest.mark.both_databases
-def test_from_one_installation_to_another(client: TestClient, elsewhere: TestClient, tmp_path: Path) -> None:
+def test_from_one_installation_to_another(client: TestClient, elsewhere: TestClient, hand: Hand, tmp_path: Path) -> None:
     there = send(elsewhere, packed(made(tmp_path / "cat", "Cat")))
     exported = elsewhere.get(there["links"]["artifact"])
     assert exported.headers["content-type"] == "application/x-tar"
@@ -65,21 +71,24 @@ def test_from_one_installation_to_another(client: TestClient, elsewhere: TestCli
     add_eraser(client, "cat")  # versions are each installation's own
     here = send(client, exported.content, digest=there["digest"])
     assert (here["concept"], here["version"], here["status"]) == ("cat", 2, "candidate")
-    assert {**here, "version": 1, "created_at": there["created_at"], "links": there["links"]} == there
-    assert here["evaluation"] == PASSING
+    own = ("version", "created_at", "links", "evaluation_job")
+    assert {**here, **{name: there[name] for name in own}} == there
+    assert (here["evaluation"], here["claimed_evaluation"]) == (None, PASSING)
     assert client.get(here["links"]["artifact"]).content == exported.content
     (entry,) = entries(client, action="eraser.imported")
     assert (entry["subject"], entry["details"]["digest"], entry["details"]["model"]) == ("cat@2", here["digest"], "toy")
     assert entry["actor"] is not None
 
+    measured_here(client, hand, here)
     assert client.post("/erasers/cat/2/activate").json()["status"] == "active"
     assert generate(client, erase=["cat"])["erase"][0]["digest"] == here["digest"]
 
 
 @pytest.mark.both_databases
-def test_the_same_again_is_the_version_that_it_is(client: TestClient, tmp_path: Path) -> None:
+def test_the_same_again_is_the_version_that_it_is(client: TestClient, hand: Hand, tmp_path: Path) -> None:
     archive = packed(made(tmp_path / "cat"))
     first = client.post("/erasers/import", content=archive)
+    measured_here(client, hand, first.json())
     assert client.post("/erasers/cat/1/activate").is_success
     again = client.post("/erasers/import", content=archive)
     assert (first.status_code, again.status_code) == (201, 200)
@@ -89,10 +98,39 @@ def test_the_same_again_is_the_version_that_it_is(client: TestClient, tmp_path: 
     assert (other["version"], other["status"], other["strength"]) == (2, "candidate", 3.0)
 
 
-def test_an_import_does_not_get_around_the_gate(client: TestClient, tmp_path: Path) -> None:
-    send(client, packed(made(tmp_path / "cat", evaluation={**PASSING, "kept_rate": 0.5})))
+@pytest.mark.both_databases
+def test_what_an_imported_artifact_claims_does_not_pass_the_gate(client: TestClient, hand: Hand, tmp_path: Path) -> None:
+    imported = send(client, packed(made(tmp_path / "cat")))
+    report = client.get(imported["links"]["report"]).json()
+    assert (report["evaluation"], report["claimed_evaluation"]) == (None, PASSING)
+    assert report["gate"]["passed"] is False
+    assert "not evaluated yet" in report["gate"]["reasons"][0]
+    for body in (None, {"override": True}):  # nothing of it was looked at yet
+        assert code(client.post("/erasers/cat/1/activate", json=body)) == "not_evaluated"
+    measured_here(client, hand, imported, {**PASSING, "erased_rate": 0.9})
     assert code(client.post("/erasers/cat/1/activate")) == "gate_not_passed"
     assert client.post("/erasers/cat/1/activate", json={"override": True}).is_success
+
+
+def test_an_evaluation_is_told_nothing_that_the_sender_says(client: TestClient, hand: Hand, tmp_path: Path) -> None:
+    said = {"synonyms": ("balloon",), "keep": ("zebra",), "description": "harmless", "seed": 9}
+    send(client, packed(made(tmp_path / "cat", **said)))
+    task = hand.take_evaluation()
+    assert (task.concept, task.digest) == ("cat", artefact.digest(tmp_path / "cat"))
+    assert (task.synonyms, task.keep, task.description, task.seed, task.pairs) == ((), (), "", 0, None)
+    assert [pin.concept for pin in task.active] == ["parachute", "church"]
+
+
+def test_an_import_whose_artifact_is_no_eraser_fails(client: TestClient, hand: Hand, tmp_path: Path) -> None:
+    imported = send(client, packed(made(tmp_path / "cat")))
+    hand.fail("evaluate", hand.take_evaluation(), "eraser_corrupt")
+    failed = wait_until(lambda: (now := client.get(imported["links"]["self"]).json())["status"] == "failed" and now)
+    assert failed["evaluation_job"]["error"]["code"] == "eraser_corrupt"
+    assert code(client.post("/erasers/cat/1/activate", json={"override": True})) == "invalid_state"
+
+
+def test_strength_0_is_no_eraser(client: TestClient, tmp_path: Path) -> None:
+    check(client.post("/erasers/import", content=packed(made(tmp_path / "cat", strength=0.0))), "invalid_eraser")
 
 
 def test_a_shipped_one_is_known_by_its_digest(client: TestClient, tmp_path: Path) -> None:
@@ -163,9 +201,21 @@ FOREIGN: dict[str, tuple[ErrorCode, Callable[[Path], None], str]] = {
     "a layer that it does not have": ("invalid_eraser", field(layer=8), "layer 8"),
     "a format of the future": ("invalid_eraser", field(format_version=99), "format_version"),
     "a key of the future": ("invalid_eraser", field(license="none"), "'license'"),
-    "a method of the future": ("unknown_method", field(method="magic"), "'magic'"),
+    "a method of the future": ("invalid_eraser", field(method="magic"), "'magic'"),
     "a strength that no float holds": ("invalid_eraser", field(strength=10**400), "a finite number"),
     "too strong": ("invalid_eraser", field(strength=101), "101"),
+    "a width of another encoder": (
+        "invalid_eraser",
+        raw(lambda text: text.replace('"d_model": 192', '"d_model": 384')),
+        "'direction'",
+    ),
+    "tensors of another method": ("invalid_eraser", field(method="hirm", parameters={}), "has tensors"),
+    "a threshold that is never reached": (
+        "invalid_eraser",
+        field(gate={"threshold": 1e30, "false_positive_rate": 0.1}),
+        "gate.threshold",
+    ),
+    "one name twice": ("invalid_eraser", raw(lambda text: text.replace('"seed"', '"seed": 1, "seed"')), "stands twice"),
     "no name": ("invalid_concept", field(concept="../church"), "../church"),
     "a name that hides something": ("invalid_text", field(concept="cat\u202e"), "U+202E"),
     "a report that hides something": ("invalid_text", field(evaluation={"a": [{"\u0000": 1}]}), "U+0000"),

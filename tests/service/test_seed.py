@@ -19,18 +19,21 @@ from tests.service.hand import FINGERPRINT, Hand, add_eraser, gateway_of
 
 
 def ship(directory: Path, concept: str, *, strength: float = 2.0) -> Path:
-    """An artefact as `erasers` writes it, with one tensor of one number."""
+    """An artifact as `erasers` writes it: a direction of an encoder of width 192."""
     directory.mkdir(parents=True)
     config = ArtefactConfig(
-        format_version=artefact.FORMAT_VERSION, method="clear", concept=concept, synonyms=(), keep=(), description="",
+        format_version=artefact.FORMAT_VERSION, method="steering", concept=concept, synonyms=(), keep=(), description="",
         layer=4, strength=strength,
         encoder=EncoderIdentity(FINGERPRINT, weights_sha256="a" * 64, class_name="UMT5EncoderModel", layers=8, d_model=192),
-        minimum_strength=min(strength, 1.5), presence=None, gate=None, parameters={},
+        minimum_strength=min(strength, 1.5), presence=None, gate=None, parameters={"mode": "project"},
         recipe={"steps": 5}, data={}, seed=0, evaluation={"origin_rate": 0.9},
     )  # fmt: skip
-    header = json.dumps({"v": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    vector = {"dtype": "F32", "shape": [192]}
+    header = json.dumps(
+        {"direction": {**vector, "data_offsets": [0, 768]}, "mean_negative": {**vector, "data_offsets": [768, 1536]}}
+    ).encode()
     (directory / "config.json").write_bytes(config.to_bytes())
-    (directory / "eraser.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<f", 1.0))
+    (directory / "eraser.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<384f", *[1.0] * 384))
     return directory
 
 

@@ -16,12 +16,15 @@ from workers.contract import (
     Detectors,
     EraserPin,
     EraserUse,
+    EvaluationResult,
+    EvaluationTask,
     FailureRecord,
     FallbackPin,
     FallbackUse,
     GenerationTask,
     Interaction,
     KnownWorld,
+    MeasuringTask,
     ModelCard,
     PromptPair,
     Receipt,
@@ -67,6 +70,17 @@ RECORDS: dict[str, Record] = {
         keep=("balloon",),
         pairs=(PromptPair(positive="a parachute over dunes", negative="dunes"),),
         config={"gamma": "auto", "iterations": 400},
+        seed=3,
+        active=(EraserPin(concept="french horn", version=3, digest=B, strength=1.5),),
+    ),
+    "evaluation_task": EvaluationTask(
+        id="eval_01",
+        attempt=1,
+        model="miniature",
+        concept="parachute",
+        version=2,
+        digest=A,
+        synonyms=("chute",),
         seed=3,
         active=(EraserPin(concept="french horn", version=3, digest=B, strength=1.5),),
     ),
@@ -147,6 +161,17 @@ RECORDS: dict[str, Record] = {
         worker="train-host-1-0a0a0a0a",
         created_at="2026-11-22T06:00:00.000+00:00",
     ),
+    "evaluation_result": EvaluationResult(
+        id="eval_01",
+        attempt=1,
+        digest=A,
+        concept="parachute",
+        version=2,
+        seconds=12.5,
+        evaluation={"probe_before": 1.0, "probe_after": 0.02, "drift": 0.03},
+        worker="train-host-1-0a0a0a0a",
+        created_at="2026-11-22T06:00:00.000+00:00",
+    ),
     "failure_record": FailureRecord(
         id="gen_01",
         attempt=2,
@@ -162,6 +187,7 @@ RECORDS: dict[str, Record] = {
         family="wan",
         encoder_fingerprint=C,
         encoder_layers=8,
+        encoder_d_model=192,
         size_multiple=16,
         min_size=64,
         max_size=64,
@@ -198,7 +224,10 @@ def test_records_are_written_as_agreed(name: str) -> None:
 
 
 def test_every_record_has_a_golden_file() -> None:
-    parts = {Record, Check, CheckPin, EraserPin, EraserUse, FallbackPin, FallbackUse, PromptPair, Interaction, KnownWorld}
+    parts = {
+        *(Record, Check, CheckPin, EraserPin, EraserUse, FallbackPin, FallbackUse),
+        *(PromptPair, Interaction, KnownWorld, MeasuringTask),
+    }
     records = {thing for thing in vars(contract).values() if isinstance(thing, type) and issubclass(thing, Record)}
     assert records - parts == {type(record) for record in RECORDS.values()}
     assert {path.stem for path in GOLDEN.iterdir()} == set(RECORDS)

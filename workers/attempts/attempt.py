@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from workers import log_lines
 from workers.attempts.events import EventName, Events
 from workers.attempts.lease import Lease
-from workers.contract import WorkerKind
+from workers.contract import JobKind
 from workers.errors import Cancelled
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ MIN_SECONDS_BETWEEN_STEPS = 0.05
 class Attempt:
     def __init__(
         self,
-        kind: WorkerKind,
+        kind: JobKind,
         *,
         lease: Lease,
         events: Events,

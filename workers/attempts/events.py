@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from redis import Redis
 from redis.exceptions import RedisError
 
-from workers.contract import SETTLED_STREAM, WorkerKind, events_key
+from workers.contract import SETTLED_STREAM, JobKind, events_key
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Events:
             logger.warning("event %r was lost: %s", event, error)
 
 
-def hint_settled(redis: Redis, *, kind: WorkerKind, job_id: str, attempt: int) -> None:
+def hint_settled(redis: Redis, *, kind: JobKind, job_id: str, attempt: int) -> None:
     """Tell the gateway to look into the store now and not at its next sweep."""
     try:
         fields: dict[str, str | int] = {"kind": kind, "id": job_id, "attempt": attempt}

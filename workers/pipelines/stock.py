@@ -14,7 +14,6 @@ import torch
 
 import erasers
 from erasers.artefact import EncoderIdentity
-from erasers.encoders import blocks
 from erasers.encoding import Padding
 from workers.contract import MAX_CARD_WORDS, KnownWorld, ModelCard
 from workers.errors import PromptTooLong, UnusableOutput
@@ -130,7 +129,8 @@ class StockPipeline(ABC):
             id=self.model_id,
             family=self._family(),
             encoder_fingerprint=self.fingerprint,
-            encoder_layers=len(blocks(self.text_encoder)),
+            encoder_layers=self.encoder_identity.layers,
+            encoder_d_model=self.encoder_identity.d_model,
             size_multiple=multiple,
             min_size=max(profile.min_size, multiple),
             max_size=profile.max_size,

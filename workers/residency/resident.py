@@ -15,7 +15,7 @@ from workers.attempts.attempt import Attempt
 from workers.attempts.events import Events
 from workers.attempts.lease import Lease
 from workers.attempts.presence import Presence
-from workers.contract import WorkerKind, rq_job_id
+from workers.contract import JobKind, WorkerKind, rq_job_id
 from workers.detection.watch import Watch
 from workers.pipelines.base import VideoPipeline
 from workers.residency.eraser_cache import EraserCache
@@ -45,12 +45,12 @@ class Resident:
         return self.presence.name
 
     @contextmanager
-    def attempt(self, job_id: str, number: int) -> Iterator[Attempt]:
+    def attempt(self, kind: JobKind, job_id: str, number: int) -> Iterator[Attempt]:
         """Take the job's lease, keep it while the block runs, and let go of it. Raises `LeaseRefused`."""
         lease = Lease(self.redis, job_id=job_id, attempt=number, worker=self.name, seconds=self.settings.lease_seconds)
         lease.take()
         attempt = Attempt(
-            self.kind,
+            kind,
             lease=lease,
             events=Events(self.redis, job_id),
             stage_timeout_seconds=self.settings.stage_timeout_seconds,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from workers.contract import (
     FailureRecord,
+    JobKind,
     Record,
-    WorkerKind,
+    evaluation_result_key,
     failure_key,
     receipt_key,
     training_result_key,
@@ -15,11 +17,17 @@ from workers.contract import (
 from workers.errors import LeaseLost
 from workers.store.artifacts import ArtifactStore
 
+_SUCCESS: dict[JobKind, Callable[[str, int], str]] = {
+    "generate": receipt_key,
+    "train": training_result_key,
+    "evaluate": evaluation_result_key,
+}
+
 
 class Records:
-    def __init__(self, store: ArtifactStore, *, kind: WorkerKind, job_id: str, attempt: int) -> None:
+    def __init__(self, store: ArtifactStore, *, kind: JobKind, job_id: str, attempt: int) -> None:
         self._store = store
-        self._success = (receipt_key if kind == "generate" else training_result_key)(job_id, attempt)
+        self._success = _SUCCESS[kind](job_id, attempt)
         self._failure = failure_key(kind, job_id, attempt)
 
     def settled(self) -> bool:

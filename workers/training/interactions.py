@@ -11,7 +11,7 @@ from collections.abc import Callable
 from erasers import Eraser
 from erasers.errors import PairsError, StackError
 from erasers.errors import PromptTooLong as LongPrompt
-from workers.contract import EraserPin, Interaction, TrainingTask
+from workers.contract import EraserPin, Interaction, MeasuringTask
 from workers.detection.detectors import detector_for
 from workers.detection.watch import Watch
 from workers.errors import ErasureRefused, TaskRefused
@@ -31,7 +31,7 @@ _NOT_MEASURED = (ErasureRefused, TaskRefused, PairsError, LongPrompt, StackError
 def measure_interactions(
     pipeline: VideoPipeline,
     eraser: Eraser,
-    task: TrainingTask,
+    task: MeasuringTask,
     material: Material,
     *,
     load: Load,

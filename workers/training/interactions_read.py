@@ -10,7 +10,7 @@ from erasers import Concept, Eraser
 from erasers.encoding import PromptEncoder
 from erasers.evaluate.pair import Legible, evaluate_pair
 from erasers.pairs import Pairs
-from workers.contract import EraserPin, Interaction, TrainingTask
+from workers.contract import EraserPin, Interaction, MeasuringTask
 from workers.pipelines.base import VideoPipeline
 from workers.training.pairs import Material, material_for
 
@@ -21,7 +21,7 @@ OTHERS = 64
 class ReadPairs:
     """Of one new eraser, with whatever others. What concerns the new one alone is found out once."""
 
-    def __init__(self, pipeline: VideoPipeline, eraser: Eraser, task: TrainingTask, material: Material) -> None:
+    def __init__(self, pipeline: VideoPipeline, eraser: Eraser, task: MeasuringTask, material: Material) -> None:
         self._eraser, self._task, self._material = eraser, task, material
         self._fingerprint = pipeline.fingerprint
         self._encoder = PromptEncoder(
@@ -50,13 +50,12 @@ class ReadPairs:
 
     def _pairs_of(self, other: Eraser) -> Pairs:
         """Made offline, whatever the other was trained on: that is not kept."""
-        task = TrainingTask(
+        task = MeasuringTask(
             id=self._task.id,
             attempt=self._task.attempt,
             model=self._task.model,
             concept=other.concept,
             version=1,
-            method=other.method,
             synonyms=other.config.synonyms,
             seed=self._task.seed,
         )

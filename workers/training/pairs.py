@@ -9,7 +9,7 @@ from erasers.concepts import Concept
 from erasers.errors import ConfigError, PairsError
 from erasers.pairs import ChatPairs, Pairs, templates
 from workers.addresses import is_loopback
-from workers.contract import TrainingTask
+from workers.contract import MeasuringTask
 from workers.errors import InvalidPairs, PairsUnavailable
 from workers.settings import WorkerSettings
 
@@ -42,7 +42,7 @@ def chat_of(settings: WorkerSettings) -> ChatPairs | None:
     )
 
 
-def material_for(task: TrainingTask, *, chat: ChatPairs | None = None, directory: Path | None = None) -> Material:
+def material_for(task: MeasuringTask, *, chat: ChatPairs | None = None, directory: Path | None = None) -> Material:
     """Raises `InvalidPairs`, with the offending lines where the request brought its own; `PairsUnavailable` where `chat`
     should write them and is None, and what it raises otherwise. What it wrote is kept in `directory` for the next attempt,
     which must go on with the same pairs, and not pay for them again."""
@@ -58,12 +58,12 @@ def material_for(task: TrainingTask, *, chat: ChatPairs | None = None, directory
         raise InvalidPairs(str(error)) from error
 
 
-def _concept(task: TrainingTask, also_called: tuple[str, ...] = ()) -> Concept:
+def _concept(task: MeasuringTask, also_called: tuple[str, ...] = ()) -> Concept:
     synonyms = dict.fromkeys(name for name in (*task.synonyms, *also_called) if name != task.concept)
     return Concept(task.concept, synonyms=tuple(synonyms), keep=task.keep, description=task.description)
 
 
-def _from_chat(task: TrainingTask, chat: ChatPairs | None, directory: Path | None) -> Pairs:
+def _from_chat(task: MeasuringTask, chat: ChatPairs | None, directory: Path | None) -> Pairs:
     kept = directory and directory / KEPT_PAIRS
     if kept and kept.exists():
         return Pairs.from_jsonl(kept, _concept(task))
@@ -77,7 +77,7 @@ def _from_chat(task: TrainingTask, chat: ChatPairs | None, directory: Path | Non
     return pairs
 
 
-def _from_grammar(task: TrainingTask) -> Material | None:
+def _from_grammar(task: MeasuringTask) -> Material | None:
     """The miniature's own captions, for concepts of its world; held-out synonyms stay held out."""
     if task.model != "miniature":
         return None
@@ -93,7 +93,7 @@ def _from_grammar(task: TrainingTask) -> Material | None:
     return Material(pairs, (*keep, *_keep_from_templates(task)))
 
 
-def _keep_from_templates(task: TrainingTask) -> tuple[str, ...]:
+def _keep_from_templates(task: MeasuringTask) -> tuple[str, ...]:
     """Prompts that name the neighbours which must survive; those that also name the concept are left out."""
     if not task.keep:
         return ()

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import erasers
 from erasers.artefact import CONFIG_FILE, TENSORS_FILE
@@ -19,7 +17,6 @@ from erasers.pairs import ChatPairs
 from workers import failures
 from workers.attempts.attempt import Attempt
 from workers.contract import TrainingResult, TrainingTask, eraser_key
-from workers.detection.detectors import detector_for
 from workers.detection.watch import Watch
 from workers.errors import InvalidRequest, LeaseLost, ModelUnavailable
 from workers.pipelines.base import VideoPipeline
@@ -27,12 +24,9 @@ from workers.residency.resident import Resident
 from workers.store.artifacts import ArtifactStore
 from workers.store.records import utc_now
 from workers.training.checkpoints import Checkpoints
-from workers.training.evaluation import film_cells
-from workers.training.interactions import Load, measure_interactions
+from workers.training.interactions import Load
+from workers.training.measuring import OnProgress, measure
 from workers.training.pairs import Material, chat_of, material_for
-
-OnProgress = Callable[[str, int, int, dict[str, Any]], None]
-"""(stage, step, total, info), as the library reports it. What it raises ends the training."""
 
 
 def train(here: Resident, task: TrainingTask, attempt: Attempt) -> TrainingResult:
@@ -122,31 +116,18 @@ def train_eraser(
         max_length=card.max_prompt_tokens,
         identity=pipeline.encoder_identity,
     )
-    evaluation = _with_gate_numbers(eraser.config.evaluation)
-    filmed, watch = None, watch or Watch()
-    if (detector := detector_for(card.id, task.concept, watch)) is not None and evaluation_clips > 0:
-        filmed = film_cells(
-            pipeline,
-            eraser,
-            detector,
-            n=evaluation_clips,
-            seed=task.seed,
-            tick=lambda done, total: on_progress("generate", done, total, {}),
-        )
-        evaluation |= filmed.numbers()
-    if load is not None and task.active:
-        found = measure_interactions(
-            pipeline,
-            eraser,
-            task,
-            material,
-            load=load,
-            filmed=filmed,
-            clips=interaction_clips,
-            watch=watch,
-            tick=lambda done, total: on_progress("interactions", done, total, {}),
-        )
-        evaluation["interactions"] = [interaction.model_dump(mode="json") for interaction in found]
+    evaluation = measure(
+        pipeline,
+        eraser,
+        task,
+        material,
+        eraser.config.evaluation,
+        on_progress=on_progress,
+        evaluation_clips=evaluation_clips,
+        interaction_clips=interaction_clips,
+        load=load,
+        watch=watch or Watch(),
+    )
     return erasers.Eraser.build(replace(eraser.config, evaluation=evaluation), eraser.tensors)
 
 
@@ -156,9 +137,3 @@ def put_eraser(store: ArtifactStore, eraser: erasers.Eraser) -> None:
         eraser.save(directory)
         for name in (TENSORS_FILE, CONFIG_FILE):
             store.put_file(eraser_key(eraser.digest, name), Path(directory, name))
-
-
-def _with_gate_numbers(report: dict[str, Any]) -> dict[str, Any]:
-    """The library's report, and the three of its numbers that the gate before activation goes by."""
-    drift = max(report["drift_negative"], report.get("drift_keep", 0.0))
-    return {**report, "probe_before": report["detected_before"], "probe_after": report["detected_after"], "drift": drift}

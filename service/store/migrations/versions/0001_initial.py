@@ -135,17 +135,21 @@ def _erasers() -> None:
         sa.Column("layer", sa.Integer),
         sa.Column("strength", sa.Double),
         sa.Column("evaluation", sa.JSON),
+        sa.Column("claimed_evaluation", sa.JSON),
         sa.Column("config", sa.JSON, nullable=False),
         sa.Column("job_id", sa.String(80), sa.ForeignKey("jobs.id")),
+        sa.Column("evaluation_job_id", sa.String(80), sa.ForeignKey("jobs.id")),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("activated_at", UtcDateTime()),
         sa.Column("retired_at", UtcDateTime()),
+        sa.Column("deleted_at", UtcDateTime()),
         sa.UniqueConstraint("concept", "version", name="uq_eraser_versions_concept_version"),
     )
     _partial_index(
         "uq_eraser_versions_active", "eraser_versions", ["concept", "encoder_fingerprint"], "status = 'active'", unique=True
     )
     op.create_index("ix_eraser_versions_job_id", "eraser_versions", ["job_id"])
+    op.create_index("ix_eraser_versions_evaluation_job_id", "eraser_versions", ["evaluation_job_id"])
     op.create_table(
         "eraser_aliases",
         sa.Column("alias", sa.String(80), primary_key=True),

@@ -1,8 +1,8 @@
-"""Importing: an archive from another installation becomes a candidate here.
+"""Importing: an archive from another installation becomes a candidate here, and an evaluation of it is started.
 
-Nothing is believed that can be computed: the digest is that of the bytes which arrived, compared with the one that the
-archive says, and with the one that the operator expects. What fits is put into the store and the registry as a new
-version, inactive; the same artefact again is the version that it became the first time.
+Nothing is believed that can be computed or measured: the digest is that of the bytes which arrived, compared with the one that
+the archive says, and with the one that the operator expects; the numbers in the artifact are kept as the sender's claim. The
+same artifact again is the version that it became the first time.
 """
 
 from __future__ import annotations
@@ -14,35 +14,38 @@ from typing import IO
 from erasers import artefact
 from erasers.artefact import ArtefactConfig
 from erasers.errors import ArtefactInvalid
+from service.acceptance.evaluations import insert_evaluation
+from service.acceptance.limits import allow
 from service.audit import eraser_name, record
-from service.catalogue import Catalogue
+from service.auth import Caller
 from service.erasers import aliases, artefacts, foreign
 from service.erasers.archive import ArchiveInvalid, unpack
 from service.errors import RequestError
+from service.gateway import Gateway
+from service.schemas.erasers import EvaluateRequest
 from service.store import erasers
-from service.store.database import Database
 from service.store.models import EraserVersion
-from workers.store.artifacts import ArtifactStore
 
 _SHOWN = 500
 
 
 def import_eraser(
-    archive: IO[bytes], database: Database, store: ArtifactStore, catalogue: Catalogue, *, expected_digest: str | None, actor: str
+    archive: IO[bytes], gateway: Gateway, caller: Caller, *, expected_digest: str | None
 ) -> tuple[EraserVersion, bool]:
-    """The version, and whether it is new. Raises `ServiceError`."""
+    """The version, and whether it is new; then its evaluation is queued. Raises `ServiceError`."""
     with tempfile.TemporaryDirectory(prefix="clearway-import-") as folder:
         directory = Path(folder)
         digest = _unpacked(archive, directory, expected_digest)
         config = _read(directory)
         concept = foreign.concept_of(config)
-        card = foreign.model_of(config, catalogue.cards(), catalogue.default_model)
-        artefacts.keep(store, digest, directory)
-    with database.exclusive() as session:
+        card = foreign.model_of(config, gateway.catalogue.cards(), gateway.catalogue.default_model)
+        artefacts.keep(gateway.store, digest, directory)
+    with gateway.database.exclusive() as session:
         known = erasers.with_digest(session, concept, digest)
         if known is not None:
             return known, False
         aliases.check_free(session, concept)
+        allow(gateway, session, caller)
         row = erasers.insert_shipped(
             session,
             concept=concept,
@@ -52,12 +55,18 @@ def import_eraser(
             digest=digest,
             layer=config.layer,
             strength=config.strength,
-            evaluation=config.evaluation,
+            evaluation=None,
+            claimed_evaluation=config.evaluation,
             config=config.recipe,
             activate=False,
         )
         names = ("digest", "method", "model", "encoder_fingerprint")
-        record(session, "eraser.imported", eraser_name(row), {name: getattr(row, name) for name in names}, actor=actor)
+        record(session, "eraser.imported", eraser_name(row), {name: getattr(row, name) for name in names}, actor=caller.key_id)
+        job = insert_evaluation(
+            session, row, EvaluateRequest(), key_id=caller.key_id, interaction_erasers=gateway.interaction_erasers
+        )
+    gateway.metrics.accepted(job)
+    gateway.window.fill()
     return row, True
 
 
