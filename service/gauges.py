@@ -1,6 +1,6 @@
 """What SQL and Redis say now, asked when Prometheus asks. It is the same on every gateway: take the maximum, not the sum.
 
-SQL is asked four questions, which two indexes answer: a count of what is queued, of which there is never more than
+SQL is asked these questions, which two indexes answer: a count of what is queued, of which there is never more than
 `CLEARWAY_MAX_QUEUED`, and of what runs; the first queued job of each kind; and a count of webhooks that are due.
 """
 

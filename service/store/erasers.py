@@ -137,7 +137,8 @@ def of_concept(session: Session, concept: str) -> Sequence[EraserVersion]:
 def of_concepts(session: Session, concepts: Collection[str]) -> dict[str, list[EraserVersion]]:
     """As `of_concept`, of several at once, by concept; without what was measured and how it was trained."""
     statement = select(EraserVersion).where(EraserVersion.concept.in_(concepts)).order_by(EraserVersion.version.desc())
-    left_out = (defer(EraserVersion.evaluation, raiseload=True), defer(EraserVersion.config, raiseload=True))
+    large = (EraserVersion.evaluation, EraserVersion.claimed_evaluation, EraserVersion.config)
+    left_out = [defer(column, raiseload=True) for column in large]
     found: dict[str, list[EraserVersion]] = {}
     for row in session.scalars(statement.options(*left_out)) if concepts else ():
         found.setdefault(row.concept, []).append(row)

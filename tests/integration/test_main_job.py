@@ -174,7 +174,7 @@ def test_a_new_eraser_is_trained_looked_at_activated_and_used(miniature: Up, cli
 
 
 @pytest.mark.parametrize("mask", [0.0, 0.02])
-def test_an_imported_eraser_that_hardly_erases_is_not_believed(miniature: Up, client: Client, tmp_path: Path, mask: float) -> None:
+def test_an_import_that_hardly_erases_is_not_believed(miniature: Up, client: Client, tmp_path: Path, mask: float) -> None:
     """Its report is wonderful; of its direction nothing is left, or too little."""
     bundled = erasers.load(eraser_directory("parachute"))
     wonderful = {"origin_rate": 1.0, "erased_rate": 0.0, "synonym_rate": 0.0, "kept_rate": 1.0}

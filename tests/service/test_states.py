@@ -38,6 +38,7 @@ LEGAL_VERSION = {
     ("training", "candidate"),
     ("training", "failed"),
     ("candidate", "active"),
+    ("candidate", "failed"),
     ("active", "retired"),
     ("retired", "active"),
 }
