@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from erasers import artefact, methods, presence
+from erasers import artefact, methods
 from erasers.artefact import ArtefactConfig
 from erasers.errors import ArtefactError, ArtefactInvalid, DigestMismatch, StackError
 from erasers.methods.base import AttentionMethod, BlockMethod, Edit, EmbeddingMethod, PromptMethod, Stage
