@@ -31,7 +31,8 @@ def test_what_a_training_makes_passes(trained: Callable[..., erasers.Eraser], um
 
 
 def forged(eraser: erasers.Eraser, tensors: Mapping[str, Tensor] | None = None, **config: Any) -> erasers.Eraser:
-    return erasers.Eraser.build(replace(eraser.config, **config), {**eraser.tensors, **(tensors or {})})
+    changed = replace(eraser.config, **{"minimum_strength": None} | config)
+    return erasers.Eraser.build(changed, {**eraser.tensors, **(tensors or {})})
 
 
 @pytest.mark.parametrize("method", ["clear", "project"])

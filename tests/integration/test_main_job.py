@@ -180,7 +180,7 @@ def test_an_import_that_hardly_erases_is_not_believed(miniature: Up, client: Cli
     wonderful = {"origin_rate": 1.0, "erased_rate": 0.0, "synonym_rate": 0.0, "kept_rate": 1.0}
     tensors = dict(bundled.tensors)
     name = "m_spec" if "m_spec" in tensors else "direction"
-    config = replace(bundled.config, evaluation=wonderful)
+    config = replace(bundled.config, minimum_strength=None, evaluation=wonderful)
     if name == "m_spec" or mask == 0:
         tensors[name] = tensors[name] * mask
     else:

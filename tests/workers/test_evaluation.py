@@ -82,7 +82,7 @@ def test_wonderful_numbers_in_the_artifact_are_not_in_the_result(
 ) -> None:
     make_resident(wan, "train")
     good = train_lantern(wan, method="steering")
-    weak = erasers.Eraser.build(replace(good.config, strength=0.001, evaluation=WONDERFUL), good.tensors)
+    weak = erasers.Eraser.build(replace(good.config, strength=0.001, minimum_strength=None, evaluation=WONDERFUL), good.tensors)
     put_eraser(store, weak)
     task = task_of(wan, weak.digest)
     run(task)
@@ -98,7 +98,7 @@ def test_what_is_no_eraser_fails_and_is_not_measured(
     make_resident(wan, "train")
     good = train_lantern(wan, method="steering")
     direction = good.tensors["direction"]
-    config, tensors = replace(good.config, evaluation=WONDERFUL), dict(good.tensors)
+    config, tensors = replace(good.config, minimum_strength=None, evaluation=WONDERFUL), dict(good.tensors)
     if how == "strength 0":
         config = replace(config, strength=0.0)
     elif how == "no direction":
