@@ -103,7 +103,7 @@ class EvaluateRequest(RequestBody):
         default=None, description=f"prompts with and without the concept, up to {MAX_PAIRS}; default: made by the trainer"
     )
     pair_source: PairSource | None = Field(default=None, description="who writes the pairs where none are sent")
-    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    seed: Seed | None = None
 
     @field_validator("pair_source")
     @classmethod
