@@ -22,9 +22,10 @@ from service.gateway import Gateway
 from service.gauges import Gauges
 from service.http import docs, handlers
 from service.http.access import Access
-from service.http.body import check_body
+from service.http.authentication import Authentication
 from service.http.body_limit import BodyLimit
-from service.http.events import EventSource
+from service.http.connections import connections_for, descriptor_limit
+from service.http.events import EventSource, StreamLimits
 from service.http.headers import SingleHeaders
 from service.http.query import check_query
 from service.http.verified import VerifiedVideos
@@ -94,13 +95,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Clearway",
         description=_DESCRIPTION,
         lifespan=lifespan,
-        dependencies=[Depends(check_query), Depends(check_body)],
+        dependencies=[Depends(check_query)],
         responses=handlers.responses(),
         docs_url=None,  # `docs.install` serves it without another server
         redoc_url=None,
     )
     larger = {"/erasers": MAX_TRAINING_BODY_BYTES, "/erasers/import": settings.max_import_bytes}
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, larger=larger)
+    app.add_middleware(
+        BodyLimit, max_bytes=MAX_BODY_BYTES, larger=larger, timeout_seconds=settings.body_timeout_seconds
+    )
+    app.add_middleware(Authentication)
     app.add_middleware(SingleHeaders)
     app.add_middleware(Access, metrics=metrics)  # added last, it sees every request first
     handlers.install(app)
@@ -154,7 +158,14 @@ def _build(
         catalogue=Catalogue(store, default_model=model),
         sweep=sweep,
         remover=remover,
-        events=EventSource(async_redis),
+        events=EventSource(
+            async_redis,
+            StreamLimits(
+                total=connections_for(descriptor_limit()) // 2,
+                per_key=settings.key_max_streams,
+                per_job=settings.job_max_streams,
+            ),
+        ),
         thresholds=Thresholds.of(settings),
         interaction_erasers=settings.interaction_erasers,
         key_limits={name: getattr(settings, f"key_{name}") for name in get_args(LimitName)},

@@ -40,6 +40,8 @@ class Caller:
 
     key_id: str
     role: Role
+    requests_per_minute: int | None = None
+    """The key's limit of creating calls; None is no limit."""
 
     @property
     def sees_key(self) -> str | None:
@@ -79,7 +81,7 @@ def authenticate(database: Database, token: str | None) -> Caller:
         if key and (current or previous):
             _check_time(key, current, now)
             _note_use(database, key, now)
-            return Caller(key_id=key.id, role=cast(Role, key.role))
+            return Caller(key_id=key.id, role=cast(Role, key.role), requests_per_minute=key.requests_per_minute)
     raise CallerError("unauthorized", "this API key is not valid here: it is mistyped, revoked, or of another installation")
 
 

@@ -29,8 +29,11 @@ async def _gateway(request: Request) -> Gateway:  # async, because what is not g
 GatewayDep = Annotated[Gateway, Depends(_gateway)]
 
 
-def _caller(gateway: GatewayDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
-    return authenticate(gateway.database, credentials.credentials if credentials else None)
+def _caller(
+    request: Request, gateway: GatewayDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
+    known: Caller | None = getattr(request.state, "caller", None)  # where `service.http.authentication` asked already
+    return known or authenticate(gateway.database, credentials.credentials if credentials else None)
 
 
 CallerDep = Annotated[Caller, Depends(_caller)]
@@ -45,11 +48,13 @@ def _operator(caller: CallerDep) -> Caller:
 OperatorDep = Annotated[Caller, Depends(_operator)]
 
 
-def metrics_reader(gateway: GatewayDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+def metrics_reader(
+    request: Request, gateway: GatewayDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> None:
     """Whoever has the token for metrics, or an operator's key."""
     token = gateway.metrics_token.get_secret_value().encode()
     if not (token and credentials and hmac.compare_digest(credentials.credentials.encode(), token)):
-        _operator(_caller(gateway, credentials))
+        _operator(_caller(request, gateway, credentials))
 
 
 ConceptPath = Annotated[str, Path(examples=["parachute"]), AfterValidator(normalise_concept)]

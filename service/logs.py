@@ -35,9 +35,7 @@ def log_to_stderr(level: LogLevel, log_format: LogFormat) -> None:
     logging.getLogger("service").setLevel(level)
     if logging.getLogger().handlers:
         return
-    handler = logging.StreamHandler()
-    handler.setFormatter(log_lines.formatter(log_format))
-    logging.getLogger().addHandler(handler)
+    logging.getLogger().addHandler(log_lines.stderr_handler(log_format))
     for name in _OF_UVICORN:
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -47,6 +47,16 @@ class Settings(CommonSettings):
 
     idempotency_seconds: int = Field(default=24 * 3600, ge=1, description="So long an `Idempotency-Key` is remembered, at least.")
 
+    max_connections: int | None = Field(
+        default=None, ge=16, description="Open connections of this gateway; default what its file descriptors allow."
+    )
+    header_timeout_seconds: float = Field(default=10.0, gt=0, description="How long the head of a request may take to arrive.")
+    body_timeout_seconds: float = Field(
+        default=30.0, gt=0, description="How long a body may take to arrive, plus a second for every 32 KiB of it."
+    )
+    key_max_streams: int = Field(default=20, ge=1, description="Event streams that one key may have open at this gateway.")
+    job_max_streams: int = Field(default=5, ge=1, description="Event streams that one key may have open for one job.")
+
     metrics_token: SecretStr = Field(
         default=SecretStr(""), description="Opens `/metrics` and nothing else; an operator's key does too."
     )

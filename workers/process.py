@@ -97,9 +97,7 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
 
 def _log_to_stderr(settings: WorkerSettings) -> None:
     """All of it: RQ's lines, those of model libraries, warnings, and what ends the process."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(log_lines.formatter(settings.log_format))
-    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    logging.basicConfig(handlers=[log_lines.stderr_handler(settings.log_format)], level=settings.log_level, force=True)
     logging.captureWarnings(True)
     sys.excepthook = _tell_defect
     if settings.log_level != "DEBUG":

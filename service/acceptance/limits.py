@@ -43,6 +43,11 @@ def _allow_key(session: Session, key_id: str) -> None:
         key.bucket_full_at = take(key.bucket_full_at, per_minute=key.requests_per_minute, now=clock.now(session))
 
 
+def give_back(full_at: datetime, *, per_minute: int) -> datetime:
+    """The bucket with one request put back: the inverse of `take`."""
+    return full_at - _MINUTE / per_minute
+
+
 def take(full_at: datetime | None, *, per_minute: int, now: datetime) -> datetime:
     """One request out of a bucket that holds `per_minute` and fills evenly, in a minute. The bucket is kept as the moment when it
     is full again; `full_at` is that of before, the answer that of afterwards. Raises `LimitError` where it is empty. A `full_at`

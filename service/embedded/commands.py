@@ -7,8 +7,8 @@ from pathlib import Path
 
 from service.embedded.errors import ValkeyMissing
 
-GRACEFUL_SECONDS = 3
-"""How long the gateway waits, when asked to stop, for answers under way. Event streams have no end of their own."""
+GATEWAY_STOP_SECONDS = 8
+"""How long the gateway may take to stop: its own grace for responses under way, and some more."""
 
 MODEL_UNAVAILABLE_EXIT_CODE = 3
 """With it worker and trainer end when the model cannot be loaded: not there, or no model."""
@@ -29,10 +29,7 @@ HOPELESS_EXIT_CODES = frozenset(
 
 
 def gateway(*, host: str, port: int) -> list[str]:
-    return [
-        *(sys.executable, "-m", "uvicorn", "service.app:create_app", "--factory"),
-        *("--host", host, "--port", str(port), "--timeout-graceful-shutdown", str(GRACEFUL_SECONDS), "--no-access-log"),
-    ]
+    return [sys.executable, "-m", "service.server", "--host", host, "--port", str(port)]
 
 
 def worker() -> list[str]:

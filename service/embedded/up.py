@@ -113,7 +113,7 @@ def _specs(options: UpOptions, data_dir: DataDir, port: int, valkey_socket: Path
     yield spec("trainer", commands.trainer(), 5)  # a training that is cut short is queued again at the next start
     for number in range(1, options.workers + 1):
         yield spec("worker" if options.workers == 1 else f"worker-{number}", commands.worker(), 10)
-    yield spec("gateway", commands.gateway(host=HOST, port=port), commands.GRACEFUL_SECONDS + 5)
+    yield spec("gateway", commands.gateway(host=HOST, port=port), commands.GATEWAY_STOP_SECONDS)
 
 
 def _environment(options: UpOptions, data_dir: DataDir, valkey_socket: Path) -> dict[str, str]:

@@ -1,46 +1,62 @@
-"""A JSON body says each thing once. Installed once, for every route that takes JSON.
+"""JSON bodies, parsed strictly: UTF-8 only, and every field of an object once.
 
-Python keeps the last of two members with one name, other readers the first.
+Python keeps the last of two members with one name, other readers the first; what a proxy looked at must be what acts here.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 
 from service.errors import RequestError
+from service.http.handlers import Refused
 from service.http.once import check_once
 
-
-async def check_body(request: Request) -> None:
-    """Of calls whose body FastAPI has read; it passes over repetitions. What is no JSON was refused there."""
-    if getattr(request.scope["route"], "body_field", None) is None:
-        return
-    if body := await request.body():
-        try:
-            parse(body)
-        except (ValueError, RecursionError):
-            return
+_LARGE_BYTES = 32 * 2**10
+"""Bodies from this size on are parsed in a thread, so that other requests go on meanwhile."""
 
 
 def parse(body: bytes) -> Any:
-    """As `json.loads`, but for a name that comes twice in one object. Raises `invalid_request` then."""
-    return json.loads(body, object_pairs_hook=_once)
+    """The value of a JSON body. Raises `json.JSONDecodeError`, `RecursionError`, or `RequestError` for a repeated name."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise json.JSONDecodeError(f"not UTF-8: {error.reason}", "", error.start) from None
+    return json.loads(text, object_pairs_hook=_once)
 
 
-def unsupported_media_type(request: Request, expected: str) -> RequestError:
-    """The error for a body whose `Content-Type` is missing or not one that the call reads."""
-    sent = request.headers.get("content-type")
-    found = "the request has no Content-Type" if sent is None else f"a body of type {sent[:80]!a} is not read here"
-    return RequestError("unsupported_media_type", f"{found}: send {expected}", param="Content-Type")
+async def parse_body(body: bytes) -> Any:
+    """As `parse`, without holding the event loop up for a large body."""
+    return await run_in_threadpool(parse, body) if len(body) >= _LARGE_BYTES else parse(body)
 
 
-def is_json(content_type: str) -> bool:
-    """Whether FastAPI reads a body of this type as JSON."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
+class StrictRoute(APIRoute):
+    """A route whose JSON body is parsed by `parse_body`. Pass it to routers as `route_class`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strictly
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            try:
+                self._json = await parse_body(await self.body())
+            except RequestError as error:
+                raise Refused(error) from None
+            except RecursionError:
+                raise Refused(RequestError("invalid_json", "the body is not JSON: it is nested too deeply")) from None
+        return self._json
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import anyio
 from pydantic import BaseModel
@@ -23,7 +24,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
+from service.errors import LimitError
 from workers.contract import events_key
 
 _ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
@@ -32,6 +35,7 @@ _PING_SECONDS = 15
 _BLOCK_SECONDS = 1.0
 _STOP_SECONDS = 10.0
 """How long a stream may take to end well when the gateway stops: one block, and what a busy machine makes of it."""
+_RETRY_SECONDS = 5
 _ENDING = frozenset({"finished", "failed", "cancelled"})
 _NAMES = _ENDING | {"started", "stage", "step"}
 _MAX_DATA_BYTES = 64 * 2**10
@@ -49,9 +53,43 @@ class Snapshot:
     settled: bool
 
 
+@dataclass(frozen=True)
+class StreamLimits:
+    """The most event streams at once: of this gateway, of one key, and of one key for one job."""
+
+    total: int
+    per_key: int
+    per_job: int
+
+
+class _CountedResponse(EventSourceResponse):
+    """A stream that counts as open from its creation until its response ends, however it ends.
+
+    Created on the event loop right after the check, so that requests which arrive together cannot all pass it.
+    """
+
+    def __init__(
+        self, open_: Counter[tuple[str, ...]], counted: tuple[tuple[str, ...], ...], *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._open, self._counted = open_, counted
+        self._open.update(counted)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._open.subtract(self._counted)
+            for place in self._counted:
+                if not self._open[place]:
+                    del self._open[place]
+
+
 class EventSource:
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, limits: StreamLimits) -> None:
         self._redis = redis
+        self._limits = limits
+        self._open: Counter[tuple[str, ...]] = Counter()
 
     async def follow(
         self, job_id: str, *, last_event_id: str | None, look: Callable[[], Snapshot | None], stopping: anyio.Event
@@ -75,10 +113,25 @@ class EventSource:
                     yield ServerSentEvent(data=now.body.model_dump_json(), event="settled")
                 return
 
-    def respond(self, job_id: str, *, last_event_id: str | None, look: Callable[[], Snapshot | None]) -> EventSourceResponse:
+    def respond(
+        self, job_id: str, *, key_id: str, last_event_id: str | None, look: Callable[[], Snapshot | None]
+    ) -> EventSourceResponse:
+        """The response that streams a job's events to a key. Raises `LimitError` where too many streams are open."""
+        counted = ((), (key_id,), (key_id, job_id))
+        self._check(counted)
         stopping = anyio.Event()
         stream = self.follow(job_id, last_event_id=last_event_id, look=look, stopping=stopping)
-        return EventSourceResponse(stream, ping=_PING_SECONDS, shutdown_event=stopping, shutdown_grace_period=_STOP_SECONDS)
+        return _CountedResponse(
+            self._open, counted, stream, ping=_PING_SECONDS, shutdown_event=stopping, shutdown_grace_period=_STOP_SECONDS
+        )
+
+    def _check(self, counted: tuple[tuple[str, ...], ...]) -> None:
+        limits = (self._limits.total, self._limits.per_key, self._limits.per_job)
+        holders = ("this gateway", "this key", "this key for this job")
+        for place, limit, holder in zip(counted, limits, holders, strict=True):
+            if self._open[place] >= limit:
+                message = f"{holder} has {limit} event streams open, which is the most: close one, or poll `links.self`"
+                raise LimitError("too_many_streams", message, retry_after_seconds=_RETRY_SECONDS)
 
     async def _read(self, job_id: str, after: str, block_seconds: float | None) -> list[tuple[bytes, Fields]]:
         """New entries; waits for the first one up to `block_seconds`. None when there are none, or no Redis."""

@@ -17,7 +17,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from service.errors import RequestError
-from service.http.body import parse, unsupported_media_type
+from service.http.body import parse, parse_body
+from service.http.media_type import unsupported_media_type
 from service.http.once import said_again
 
 _LITERALS = frozenset({"seed", "num_inference_steps", "guidance_scale", "verify"})
@@ -31,7 +32,7 @@ async def read_body(request: Request) -> Any:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json":
         try:
-            return parse(await request.body())
+            return await parse_body(await request.body())
         except (ValueError, RecursionError) as error:
             raise RequestError("invalid_json", f"the body is not JSON: {error}") from error
     if media_type == "multipart/form-data":
@@ -69,7 +70,8 @@ def fields_of(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, Any]:
                 "unsupported_input", f"{name}: files are not read here; videos are made from text alone", param=name
             )
         if name in _LISTS:
-            lists.setdefault(name, []).append(value)
+            if value:  # an empty field is one that was left out
+                lists.setdefault(name, []).append(value)
         elif name.startswith("metadata[") and name.endswith("]"):
             _put(metadata, name.removeprefix("metadata[").removesuffix("]"), value, name)
         elif name.startswith("input_reference["):
@@ -108,6 +110,6 @@ def _items(values: list[str]) -> Any:
     if len(values) != 1 or not values[0].lstrip().startswith("["):
         return values
     try:
-        return json.loads(values[0])
+        return parse(values[0].encode())
     except (ValueError, RecursionError) as error:
         raise RequestError("invalid_request", f"erase: it begins like a JSON list and is none: {error}", param="erase") from error

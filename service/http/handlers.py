@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
@@ -13,7 +14,7 @@ from sqlalchemy import exc as sql
 from starlette.exceptions import HTTPException
 
 from service.errors import CODES, ErrorCode, RequestError, ServiceError, UnavailableError, error_type
-from service.http.body import is_json, unsupported_media_type
+from service.http.media_type import is_json, unsupported_media_type
 from service.logs import request_id
 from service.schemas.base import ErrorBody, ErrorDetail
 from workers.store.artifacts import ArtifactError
@@ -33,7 +34,17 @@ _OF_STATUS: Mapping[int, tuple[ErrorCode, str]] = {
     405: ("method_not_allowed", "this route has no such method: /docs lists them all"),
     413: ("payload_too_large", "the body is too large: 256 KiB are taken, 4 MiB for POST /erasers, and more for imports"),
 }
+_MAX_MESSAGE_CHARACTERS = 2_000
+"""Longer messages repeat what was sent."""
 _CODES = frozenset(get_args(ErrorCode))
+
+
+class Refused(HTTPException):
+    """An error of ours raised while FastAPI reads a body, which it lets through only as an `HTTPException`."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(CODES[error.code].status)
+        self.error = error
 
 
 def install(app: FastAPI) -> None:
@@ -52,6 +63,8 @@ def error_response(error: ServiceError, headers: Mapping[str, str] | None = None
 
 def error_body(error: ServiceError) -> ErrorBody:
     message = error.message.encode(errors="backslashreplace").decode()  # what is wrong with a text must not break the answer
+    if len(message) > _MAX_MESSAGE_CHARACTERS:
+        message = f"{message[:_MAX_MESSAGE_CHARACTERS]}… ({len(message)} characters)"
     return ErrorBody(error=ErrorDetail(code=error.code, message=message, param=error.param, type=error_type(error.code)))
 
 
@@ -80,6 +93,8 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _http_exception(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, Refused):
+        return error_response(error.error)
     raised = cast(HTTPException, error)
     if raised.status_code in _OF_STATUS:
         return error_response(ServiceError(*_OF_STATUS[raised.status_code]), raised.headers)
@@ -89,6 +104,10 @@ async def _http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
+    return database_unavailable(error)
+
+
+def database_unavailable(error: Exception) -> JSONResponse:
     logger.error("the database does not answer: %s", error)
     return error_response(
         UnavailableError("database_unavailable", "the database does not answer; nothing was changed: try again")
@@ -96,8 +115,20 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _store_error(request: Request, error: Exception) -> JSONResponse:
+    if _out_of_descriptors(error):
+        logger.error("no file descriptors left: %s", error)
+        return error_response(UnavailableError("overloaded", "the gateway has no file descriptors left: try again"))
     logger.error("the artifact store does not answer: %s", error)
     return error_response(UnavailableError("artifact_unavailable", "the artifact store does not answer: try again"))
+
+
+def _out_of_descriptors(error: BaseException | None) -> bool:
+    """Whether this process, and not the store, is the reason."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__
+    return False
 
 
 async def _defect(request: Request, defect: Exception) -> JSONResponse:

@@ -11,12 +11,14 @@ from service import views
 from service.deps import CallerDep, GatewayDep, OperatorDep
 from service.domain.text import ConceptName, normalise_concept
 from service.erasers import aliases
+from service.http.body import StrictRoute
 from service.http.handlers import responses
 from service.schemas.aliases import Alias, AliasRequest
 from service.schemas.base import Limit, Page
 from service.store import aliases as rows
 
 router = APIRouter(
+    route_class=StrictRoute,
     prefix="/aliases",
     tags=["erasers"],
     responses=responses("unauthorized", "key_expired", "invalid_request", "invalid_concept", "database_unavailable"),

@@ -17,6 +17,7 @@ from service.erasers import registry
 from service.erasers.gates import judge_version
 from service.erasers.names import hint
 from service.errors import MissingError
+from service.http.body import StrictRoute
 from service.http.handlers import responses
 from service.schemas.base import Cursor, Limit, Page
 from service.schemas.erasers import (
@@ -34,6 +35,7 @@ from service.schemas.generations import Generation
 from service.store import erasers, pinned, webhooks
 
 router = APIRouter(
+    route_class=StrictRoute,
     prefix="/erasers",
     tags=["erasers"],
     responses=responses("unauthorized", "key_expired", "invalid_request", "invalid_concept", "database_unavailable"),

@@ -18,7 +18,7 @@ from service.http.handlers import responses
 from service.owned import owned_generation
 from service.store import erasers, jobs, webhooks
 
-router = APIRouter(responses=responses("unauthorized", "key_expired", "not_found"))
+router = APIRouter(responses=responses("unauthorized", "key_expired", "not_found", "too_many_streams"))
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -45,7 +45,7 @@ async def generation_events(
             deliveries = {} if job is None else webhooks.of_jobs(session, [job])
         return None if job is None else Snapshot(views.generation(job, deliveries=deliveries), settled=job.status in TERMINAL)
 
-    return gateway.events.respond(id, last_event_id=last_event_id, look=look)
+    return gateway.events.respond(id, key_id=caller.key_id, last_event_id=last_event_id, look=look)
 
 
 @router.get("/erasers/{concept}/{version}/events", tags=["erasers"], responses=_STREAM, response_class=EventSourceResponse)
@@ -62,7 +62,7 @@ async def training_events(
         job = known.get(job_id)
         return Snapshot(views.eraser(row, known), settled=job is None or job.status in TERMINAL)
 
-    return gateway.events.respond(job_id, last_event_id=last_event_id, look=look)
+    return gateway.events.respond(job_id, key_id=caller.key_id, last_event_id=last_event_id, look=look)
 
 
 def _present_job(gateway: Gateway, concept: str, version: int) -> str:

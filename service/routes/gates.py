@@ -10,12 +10,14 @@ from service import views
 from service.deps import ConceptPath, GatewayDep, OperatorDep
 from service.erasers import gates
 from service.errors import ErrorCode, MissingError, RequestError
+from service.http.body import StrictRoute
 from service.http.handlers import responses
 from service.schemas.gates import Gate, Gates, GateThresholds
 from service.store import gates as rows
 from service.store.models import ConceptGate
 
 router = APIRouter(
+    route_class=StrictRoute,
     prefix="/gates",
     tags=["gates"],
     responses=responses("unauthorized", "key_expired", "forbidden", "database_unavailable"),

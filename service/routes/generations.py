@@ -15,6 +15,7 @@ from service.deps import CallerDep, GatewayDep, IdempotencyKeyHeader
 from service.domain.states import JobStatus
 from service.errors import StateError
 from service.gateway import Gateway
+from service.http.body import StrictRoute
 from service.http.conditions import ConditionsDep
 from service.http.handlers import responses
 from service.owned import current_generation, deliveries_of, owned_generation
@@ -25,6 +26,7 @@ from service.store.models import Job
 from workers.contract import Receipt
 
 router = APIRouter(
+    route_class=StrictRoute,
     tags=["generations"], responses=responses("unauthorized", "key_expired", "invalid_request", "database_unavailable")
 )
 

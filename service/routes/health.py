@@ -21,7 +21,7 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 
 @router.get("/live", summary="The process answers")
-def live() -> Live:
+async def live() -> Live:  # on the event loop: it waits for no thread
     return Live(status="ok")
 
 

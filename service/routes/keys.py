@@ -13,12 +13,14 @@ from service.auth import new_key
 from service.deps import GatewayDep, OperatorDep
 from service.domain.roles import Role
 from service.errors import MissingError, StateError
+from service.http.body import StrictRoute
 from service.http.handlers import responses
 from service.schemas.keys import CreatedKey, Key, KeyChange, KeyLimits, KeyRequest, Keys, RotateRequest
 from service.store import clock, keys
 from service.store.models import ApiKey
 
 router = APIRouter(
+    route_class=StrictRoute,
     prefix="/keys",
     tags=["keys"],
     responses=responses("unauthorized", "key_expired", "forbidden", "invalid_request", "database_unavailable"),

@@ -11,12 +11,14 @@ from service.audit import record
 from service.deps import MAX_VERSION, GatewayDep, OperatorDep
 from service.erasers import aliases
 from service.errors import MissingError, RequestError
+from service.http.body import StrictRoute
 from service.http.handlers import responses
 from service.schemas.policies import Policies, Policy, PolicyRules
 from service.store import keys, policies
 from service.store.models import PolicyVersion
 
 router = APIRouter(
+    route_class=StrictRoute,
     prefix="/policies",
     tags=["policies"],
     responses=responses("unauthorized", "key_expired", "forbidden", "invalid_request", "database_unavailable"),

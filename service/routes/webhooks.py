@@ -6,11 +6,13 @@ from fastapi import APIRouter
 
 from service.audit import record
 from service.deps import CallerDep, GatewayDep
+from service.http.body import StrictRoute
 from service.http.handlers import responses
 from service.schemas.webhooks import WebhookSecret
 from service.store import keys
 
 router = APIRouter(
+    route_class=StrictRoute,
     prefix="/webhook-secret",
     tags=["webhooks"],
     responses=responses("unauthorized", "key_expired", "database_unavailable"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from service.errors import ErrorCode, ErrorType
 
@@ -50,6 +51,17 @@ class Page(ResponseBody, Generic[Item]):
 
     data: list[Item]
     next_cursor: str | None
+
+
+def at_most(limit: int, code: ErrorCode, message: str) -> BeforeValidator:
+    """Refuse a list or object of more items before any of them is validated. `message` may use {count} and {limit}."""
+
+    def check(value: object) -> object:
+        if isinstance(value, list | dict) and len(value) > limit:
+            raise PydanticCustomError(code, message, {"count": len(value), "limit": limit})
+        return value
+
+    return BeforeValidator(check)
 
 
 Cursor = Annotated[str, Field(pattern=r"^[a-z]{3,5}_[0-9a-f]{32}$", description="`next_cursor` of the page before")]

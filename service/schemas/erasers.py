@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from service.domain.gate import Source
 from service.domain.states import JobStatus, VersionStatus
 from service.domain.text import ConceptName, Text, check_text
-from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
+from service.schemas.base import JobError, Progress, RequestBody, ResponseBody, at_most
 from service.schemas.generations import MAX_PROMPT_CHARACTERS
 from service.schemas.interactions import Interaction
 from workers.contract import PairSource, Seed
@@ -29,9 +29,8 @@ class Pair(RequestBody):
 
 
 def _pairs(value: list[Pair]) -> list[Pair]:
-    if not 1 <= len(value) <= MAX_PAIRS:
-        numbers = {"count": len(value), "limit": MAX_PAIRS}
-        raise PydanticCustomError("invalid_pairs", "{count} pairs, but 1 to {limit} are taken", numbers)
+    if not value:
+        raise PydanticCustomError("invalid_pairs", "0 pairs, but 1 to {limit} are taken", {"limit": MAX_PAIRS})
     for index, pair in enumerate(value):
         if pair.positive == pair.negative:
             raise PydanticCustomError("invalid_pairs", "pair {index}: both prompts are the same", {"index": index})
@@ -41,6 +40,7 @@ def _pairs(value: list[Pair]) -> list[Pair]:
 Phrases = Annotated[
     list[Annotated[Text, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]],
     Field(max_length=MAX_PHRASES),
+    at_most(MAX_PHRASES, "invalid_request", "{count} phrases, but at most {limit} are taken"),
 ]
 
 
@@ -76,7 +76,14 @@ class TrainRequest(RequestBody):
     description: Annotated[Text, StringConstraints(max_length=2000)] = Field(default="", description="the concept in words")
     synonyms: Phrases = Field(default=[], description="other words for it")
     keep: Phrases = Field(default=[], description="neighbours that must survive")
-    pairs: Annotated[list[Pair], AfterValidator(_pairs)] | None = Field(
+    pairs: (
+        Annotated[
+            list[Pair],
+            at_most(MAX_PAIRS, "invalid_pairs", "{count} pairs, but 1 to {limit} are taken"),
+            AfterValidator(_pairs),
+        ]
+        | None
+    ) = Field(
         default=None, description=f"prompts with and without it, up to {MAX_PAIRS}; default: made by the trainer"
     )
     pair_source: PairSource | None = Field(

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from service.domain.states import JobStatus
 from service.domain.text import ConceptName, Text
 from service.domain.webhook_address import WebhookUrl
-from service.schemas.base import JobError, Progress, RequestBody, ResponseBody
+from service.schemas.base import JobError, Progress, RequestBody, ResponseBody, at_most
 from workers.contract import Digest, FallbackMethod, Seed
 
 MAX_PROMPT_CHARACTERS = 2000
@@ -54,11 +54,12 @@ def _expand(value: object) -> object:
 def _prompt(value: str) -> str:
     if not value.strip():
         raise PydanticCustomError("empty_prompt", "the prompt is empty: describe the video")
-    return _not_too_long(value)
+    return value
 
 
-def _not_too_long(value: str) -> str:
-    if len(value) > MAX_PROMPT_CHARACTERS:
+def _not_too_long(value: object) -> object:
+    """Before anything that looks at every character."""
+    if isinstance(value, str) and len(value) > MAX_PROMPT_CHARACTERS:
         raise PydanticCustomError(
             "prompt_too_long",
             "{length} characters, but at most {limit} are taken: shorten it",
@@ -68,10 +69,6 @@ def _not_too_long(value: str) -> str:
 
 
 def _concepts(value: list[EraseItem]) -> list[EraseItem]:
-    if len(value) > MAX_CONCEPTS:
-        raise PydanticCustomError(
-            "too_many_concepts", "{count} concepts, but at most {limit} are taken", {"count": len(value), "limit": MAX_CONCEPTS}
-        )
     names = [item.concept for item in value]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise PydanticCustomError("duplicate_concept", "named more than once: {names}", {"names": ", ".join(twice)})
@@ -79,15 +76,13 @@ def _concepts(value: list[EraseItem]) -> list[EraseItem]:
 
 
 Erase = Annotated[
-    list[Annotated[EraseItem, BeforeValidator(_expand, json_schema_input_type=str | EraseItem)]], AfterValidator(_concepts)
+    list[Annotated[EraseItem, BeforeValidator(_expand, json_schema_input_type=str | EraseItem)]],
+    at_most(MAX_CONCEPTS, "too_many_concepts", "{count} concepts, but at most {limit} are taken"),
+    AfterValidator(_concepts),
 ]
 
 
 def _metadata(value: dict[str, str]) -> dict[str, str]:
-    if len(value) > MAX_METADATA_PAIRS:
-        raise PydanticCustomError(
-            "invalid_metadata", "{count} pairs, but at most {limit} are kept", {"count": len(value), "limit": MAX_METADATA_PAIRS}
-        )
     if any(not 1 <= len(key) <= 64 or len(text) > 512 for key, text in value.items()):
         raise PydanticCustomError("invalid_metadata", "a key has 1 to 64 characters, a value at most 512")
     return value
@@ -96,7 +91,7 @@ def _metadata(value: dict[str, str]) -> dict[str, str]:
 class PromptRequest(RequestBody):
     """What is asked for, but for the shape of the video, which every dialect says in its own words."""
 
-    prompt: Annotated[Text, AfterValidator(_prompt)]
+    prompt: Annotated[Text, BeforeValidator(_not_too_long), AfterValidator(_prompt)]
     erase: Erase | None = Field(
         default=None,
         description='concepts to take out: `"parachute"`, `"parachute@2"` or `{concept, version, strength}`; default what the '
@@ -113,7 +108,7 @@ class PromptRequest(RequestBody):
         description="look at the frames with the detectors of all concepts that are erased, as `checks` and the receipt then "
         "say. Where one is still seen the generation fails with `concept_seen`, and there is no video.",
     )
-    negative_prompt: Annotated[Text, AfterValidator(_not_too_long)] = Field(
+    negative_prompt: Annotated[Text, BeforeValidator(_not_too_long)] = Field(
         default="", description="encoded without erasers; it is no means of erasure. Needs a guidance_scale above 1."
     )
     model: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = Field(
@@ -122,7 +117,11 @@ class PromptRequest(RequestBody):
     num_inference_steps: int | None = None
     guidance_scale: float | None = Field(default=None, ge=0, le=50)
     seed: Seed | None = Field(default=None, description="0 to 4294967295; default: drawn, and told in the response")
-    metadata: Annotated[dict[Text, Text], AfterValidator(_metadata)] = Field(
+    metadata: Annotated[
+        dict[Text, Text],
+        at_most(MAX_METADATA_PAIRS, "invalid_metadata", "{count} pairs, but at most {limit} are kept"),
+        AfterValidator(_metadata),
+    ] = Field(
         default={}, description="up to 16 pairs of strings, kept with the generation and given back"
     )
     webhook_url: WebhookUrl | None = Field(

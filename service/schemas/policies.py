@@ -8,10 +8,11 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from service.domain.text import Text
-from service.schemas.base import RequestBody, ResponseBody
+from service.schemas.base import RequestBody, ResponseBody, at_most
 from service.schemas.generations import Erase, OnMissing
 
 MAX_LISTED = 1000
+_AT_MOST_LISTED = at_most(MAX_LISTED, "invalid_request", "{count} items, but at most {limit} are taken")
 
 Most = Annotated[int, Field(ge=1, le=2**31 - 1)] | None
 
@@ -37,9 +38,12 @@ class PolicyRules(RequestBody):
         }
     )
 
-    keys: Annotated[list[Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]], Field(min_length=1, max_length=MAX_LISTED)] | None = (
-        Field(default=None, description="ids of the keys that it binds; default all, also operators' and those made later")
-    )
+    keys: (
+        Annotated[
+            list[Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]], Field(min_length=1, max_length=MAX_LISTED), _AT_MOST_LISTED
+        ]
+        | None
+    ) = Field(default=None, description="ids of the keys that it binds; default all, also operators' and those made later")
     mandatory: Erase = Field(
         default=[], description="act in every generation: this version, at least this strong; default the active one, as it is"
     )
@@ -52,7 +56,9 @@ class PolicyRules(RequestBody):
     verify: bool = Field(default=False, description="every generation is verified, as if each request had asked for it")
     models: (
         Annotated[
-            list[Annotated[Text, StringConstraints(min_length=1, max_length=200)]], Field(min_length=1, max_length=MAX_LISTED)
+            list[Annotated[Text, StringConstraints(min_length=1, max_length=200)]],
+            Field(min_length=1, max_length=MAX_LISTED),
+            _AT_MOST_LISTED,
         ]
         | None
     ) = Field(default=None, description="the models that may be used; default all")

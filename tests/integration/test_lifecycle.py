@@ -103,7 +103,7 @@ def test_a_wiped_queue_loses_nothing_that_was_accepted(up: Up, client: Client) -
     assert [settled(up, client, each)["status"] for each in (first, *waiting)] == ["succeeded"] * 4
 
 
-@pytest.mark.parametrize("module", ["workers.gpu_worker", "valkey-server", "service.app"])
+@pytest.mark.parametrize("module", ["workers.gpu_worker", "valkey-server", "service.server"])
 def test_a_killed_process_is_replaced_and_its_work_done(up: Up, client: Client, module: str) -> None:
     killed = up.process_of(module)
     generation_id = running(up, client, LONG)

@@ -28,7 +28,8 @@ DEEP = "[" * 100_000
         ([("erase", STRENGTHS)], {"erase": [{"concept": "church", "strength": 2}, "dog@3"]}),
         ([("erase[]", "[]")], {"erase": []}),
         ([("erase", "church"), ("erase[]", "church")], {"erase": ["church"]}),
-        ([("erase", "")], {"erase": [""]}),
+        ([("erase", "")], {}),
+        ([("erase", ""), ("erase", "church"), ("erase[]", "")], {"erase": ["church"]}),
         ([("erase[", "a"), ("erase[][concept]", "b"), ("Erase", "c")], {"erase[": "a", "erase[][concept]": "b", "Erase": "c"}),
         ([("metadata[a]", "1"), ("metadata[b[c]]", "2")], {"metadata": {"a": "1", "b[c]": "2"}}),
         ([("input_reference[file_id]", "f")], {"input_reference": "f"}),
@@ -47,6 +48,7 @@ def test_fields(items: list[tuple[str, str]], fields: dict[str, Any]) -> None:
         ([("metadata", "a"), ("metadata[a]", "1")], "invalid_request", "metadata"),
         ([("erase", "church"), ("erase[]", "dog")], "invalid_request", "erase"),
         ([("erase", "[church]")], "invalid_request", "erase"),
+        ([("erase", '[{"concept": "church", "concept": "cat"}]')], "invalid_request", "concept"),
         ([("erase", DEEP)], "invalid_request", "erase"),
     ],
 )

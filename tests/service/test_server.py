@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def gateway_process(settings: Settings, **variables: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def gateway_process(
+    settings: Settings, *, preexec_fn: Callable[[], None] | None = None, **variables: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Its address, and the process."""
     open_store(settings.artifacts_url).put("models/toy.json", CARD.model_dump_json().encode())
     url = f"http://127.0.0.1:{free_port()}"
@@ -41,8 +43,8 @@ def gateway_process(settings: Settings, **variables: str) -> Iterator[tuple[str,
         "CLEARWAY_LOG_FORMAT": settings.log_format,
         **variables,
     }
-    command = [sys.executable, "-m", "uvicorn", "service.app:create_app", "--factory", "--port", url.rpartition(":")[2]]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:
+    command = [sys.executable, "-m", "service.server", "--port", url.rpartition(":")[2]]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn) as server:
         try:
             wait_until(lambda: answers(url), seconds=60)
             yield url, server

@@ -34,6 +34,32 @@ def test_a_line_tells_what_its_thread_is_about() -> None:
     assert told().keys() == {"at", "level", "logger", "message"}
 
 
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_secrets_are_redacted_wherever_they_are(log_format: LogFormat) -> None:
+    key, secret = "ck_0123456789ab_" + "f" * 64, "whsec_abcdef0123456789"
+    for text in (f"GET /generations/{key}", f"{secret}", "Authorization: Bearer abcdefghijk", "redis://user:hunter22@host/0"):
+        line = formatter(log_format).format(record(job=text))
+        for part in ("f" * 64, "abcdef0123456789", "abcdefghijk", "hunter22"):
+            assert part not in line
+    assert "ck_0123456789ab_" in formatter(log_format).format(record(job=key))  # whose it is
+    job = "gen_0123456789abcdef0123456789abcdef"
+    assert job in formatter(log_format).format(record(job=job))
+
+
+def test_an_error_that_repeats_fast_is_counted_and_not_written() -> None:
+    now = 0.0
+    repeats = log_lines.RepeatFilter(most=3, period_seconds=10, clock=lambda: now)
+    passed = [repeats.filter(record()) for _ in range(1_000)]
+    assert passed.count(True) == 3
+    assert repeats.filter(record("workers.other"))  # another kind
+    now = 11.0
+    again = record()
+    assert repeats.filter(again)
+    assert again.getMessage() == "lost it (997 more like it were not written)"
+    information = logging.LogRecord("a", logging.INFO, "", 0, "request", (), None)
+    assert all(repeats.filter(information) for _ in range(100))
+
+
 def test_what_ticks_for_a_job_is_about_the_job() -> None:
     lines: list[dict[str, Any]] = []
     ticked = threading.Event()
