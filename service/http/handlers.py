@@ -147,8 +147,10 @@ def responses(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI descriptions of a route's errors, one entry a status. Any call may be sent what it does not know, and a header
     twice."""
     described: dict[int | str, dict[str, Any]] = {}
-    with_body: tuple[ErrorCode, ...] = ("unsupported_media_type",) if "invalid_json" in codes else ()
-    for code in dict.fromkeys((*codes, *with_body, "repeated_header", "unknown_field")):
+    implied: tuple[ErrorCode, ...] = ("unsupported_media_type", "request_timeout") if "invalid_json" in codes else ()
+    if "artifact_unavailable" in codes:
+        implied = (*implied, "overloaded")
+    for code in dict.fromkeys((*codes, *implied, "repeated_header", "unknown_field")):
         entry = described.setdefault(CODES[code].status, {"model": ErrorBody, "description": ""})
         entry["description"] += f"`{code}`: {CODES[code].text}\n\n"
     return described

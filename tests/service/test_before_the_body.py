@@ -20,6 +20,7 @@ from service.http.events import StreamLimits
 from service.http.handlers import error_body
 from tests.service.calls import code
 from tests.service.hand import gateway_of
+from workers.store.artifacts import StoreAway
 
 JSON = {"content-type": "application/json"}
 
@@ -115,7 +116,7 @@ def test_a_process_without_descriptors_does_not_blame_the_store(
         try:
             raise OSError(number, "no")
         except OSError as error:
-            raise ArtifactUnavailable("the artifact store does not answer") from error
+            raise StoreAway("the artifact store does not answer") from error
 
     monkeypatch.setattr(type(gateway_of(client).catalogue), "cards", failing)
     assert code(client.get("/models")) == expected
