@@ -14,6 +14,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from starlette.concurrency import run_in_threadpool
 
+from service.authentication import Authentication
 from service.catalogue import Catalogue
 from service.domain.gate import Thresholds
 from service.erasers.seed import shipped_erasers, take_in_all
@@ -22,7 +23,6 @@ from service.gateway import Gateway
 from service.gauges import Gauges
 from service.http import docs, handlers
 from service.http.access import Access
-from service.http.authentication import Authentication
 from service.http.body_limit import BodyLimit
 from service.http.connections import connections_for, descriptor_limit
 from service.http.events import EventSource, StreamLimits

@@ -32,7 +32,7 @@ GatewayDep = Annotated[Gateway, Depends(_gateway)]
 def _caller(
     request: Request, gateway: GatewayDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Caller:
-    known: Caller | None = getattr(request.state, "caller", None)  # where `service.http.authentication` asked already
+    known: Caller | None = getattr(request.state, "caller", None)  # where `service.authentication` asked already
     return known or authenticate(gateway.database, credentials.credentials if credentials else None)
 
 
