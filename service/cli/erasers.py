@@ -54,10 +54,13 @@ def train(
         name, version = accepted["concept"], accepted["version"]
         terminal.show(client.follow_training(name, version), f"{name}@{version}")
         trained = client.version(name, version)
-    if trained["status"] == "failed":
-        raise JobFailed(f"training of {name}@{version}", "failed", trained["error"])
+        if trained["status"] == "failed":
+            raise JobFailed(f"training of {name}@{version}", "failed", trained["error"])
+        gate = client.report(name, version)["gate"]
     print_versions([trained])
-    typer.echo(f"To use it: clearway erasers activate '{name}@{version}'")
+    _print_gate(gate)
+    if gate["passed"]:
+        typer.echo(f"To use it: clearway erasers activate '{name}@{version}'")
 
 
 @app.command("list")
@@ -124,9 +127,7 @@ def evaluate(
     if job["status"] != "succeeded":
         raise JobFailed(f"evaluation of {version}", job["status"], job["error"])
     print_versions([measured])
-    typer.echo(f"The gate: {'passed' if report['gate']['passed'] else 'not passed'}")
-    for reason in report["gate"]["reasons"]:
-        typer.echo(f"  {reason}")
+    _print_gate(report["gate"])
 
 
 @app.command()
@@ -181,3 +182,9 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value  # a word needs no quotes
+
+
+def _print_gate(gate: dict[str, Any]) -> None:
+    typer.echo(f"The gate: {'passed' if gate['passed'] else 'not passed'}")
+    for reason in gate["reasons"]:
+        typer.echo(f"  {reason}")

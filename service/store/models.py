@@ -158,7 +158,6 @@ class EraserVersion(Base):
     created_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
-    deleted_at: Mapped[datetime | None]  # hidden from clients; the row stays, so that its number is never given out again
 
 
 class EraserAlias(Base):

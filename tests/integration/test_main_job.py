@@ -161,7 +161,9 @@ def test_evaluate_refuses_what_it_cannot_measure_before_it_generates(miniature: 
 def test_a_new_eraser_is_trained_looked_at_activated_and_used(miniature: Up, client: Client, tmp_path: Path) -> None:
     trained = clearway(miniature, "erasers", "train", "umbrella")
     assert trained.returncode == 0, trained.stderr
-    assert "clearway erasers activate 'umbrella@1'" in trained.stdout
+    passed = client.report("umbrella", 1)["gate"]["passed"]
+    assert ("The gate: passed" in trained.stdout) is passed
+    assert ("clearway erasers activate 'umbrella@1'" in trained.stdout) is passed
     shown = json.loads(clearway(miniature, "erasers", "show", "umbrella@1").stdout)
     assert shown["status"] == "candidate"
     assert shown["evaluation"].keys() >= {"origin_rate", "erased_rate", "synonym_rate", "kept_rate"}

@@ -142,7 +142,6 @@ def _erasers() -> None:
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("activated_at", UtcDateTime()),
         sa.Column("retired_at", UtcDateTime()),
-        sa.Column("deleted_at", UtcDateTime()),
         sa.UniqueConstraint("concept", "version", name="uq_eraser_versions_concept_version"),
     )
     _partial_index(
