@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,17 @@ def test_a_dockerfile_is_sound_and_what_it_copies_exists(file: str) -> None:
     copied = [name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]]
     assert {"pyproject.toml", "service", "workers", "erasers"} <= set(copied)
     assert all((ROOT / name).exists() for name in copied)
+
+
+@pytest.mark.parametrize(("file", "extra"), [("service", "postgres"), ("worker", "worker")])
+def test_dependencies_are_installed_before_the_source_is_copied(file: str, extra: str) -> None:
+    """A change of the source alone must not install them again. The program that lists them is run."""
+    text = (ROOT / f"deploy/Dockerfile.{file}").read_text()
+    assert text.index("--requirement requirements.txt") < text.index("COPY service")
+    (code,) = re.findall(r'RUN python -c "(.*?)" > requirements.txt', text)
+    listed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert listed.splitlines() == [*project["dependencies"], *project["optional-dependencies"][extra]]
 
 
 def test_the_gateways_image_is_not_built_with_torch_in_it() -> None:
