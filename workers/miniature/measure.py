@@ -164,10 +164,13 @@ def shipped(concept: str) -> dict[str, Any]:
     eraser = erasers.load(eraser_directory(concept))
     numbers = {
         name: eraser.config.evaluation[name]
-        for name in ("origin_rate", "erased_rate", "synonym_origin_rate", "synonym_rate", "kept_rate", "n")
+        for name in (
+            *("origin_rate", "erased_rate", "synonym_origin_rate", "synonym_rate", "kept_rate", "n"),
+            *("scene_kept", "scene_parts", "scene_clips", "unrequested_origin_rate", "unrequested_rate", "residue_rate"),
+        )
     }
     size = sum(path.stat().st_size for path in eraser_directory(concept).iterdir())
-    return {"layer": eraser.layer, "strength": eraser.strength, "bytes": size, **numbers}
+    return {"method": eraser.method, "layer": eraser.layer, "strength": eraser.strength, "bytes": size, **numbers}
 
 
 def contact_sheet(bench: Bench) -> Image.Image:
@@ -184,12 +187,12 @@ def contact_sheet(bench: Bench) -> Image.Image:
 
 
 def erasure(bench: Bench) -> Image.Image:
-    """Each of the ten without and with its eraser, and what the eraser does to another object."""
+    """Each of the ten over snowy mountains, without and with its eraser, and what the eraser does to another object."""
     titles, clips = [], []
     for index, name in enumerate(PAPER_TEN):
         stack = Stack((erasers.load(eraser_directory(name)),), (None,))
         other = PAPER_TEN[(index + 1) % len(PAPER_TEN)]
-        own, spared = (grammar.prompts(concept, 1, 7, "plain")[0] for concept in (name, other))
+        own, spared = (_in_the_mountains(concept) for concept in (name, other))
         for title, prompt, chosen in (
             (name, own, Stack()),
             (f"{name}, erased", own, stack),
@@ -198,6 +201,15 @@ def erasure(bench: Bench) -> Image.Image:
             titles.append(title)
             clips += bench.film([prompt], chosen)
     return sheet(titles, clips, columns=3)
+
+
+def _in_the_mountains(concept: str) -> Prompt:
+    """The first prompt whose scene the README's example has."""
+    return next(prompt for prompt in grammar.prompts(concept, 100, 7, "scene") if _is_example(prompt))
+
+
+def _is_example(prompt: Prompt) -> bool:
+    return prompt.scene.background == "snow" and len(prompt.scene.subjects) == 1 and prompt.scene.style is None
 
 
 def main() -> None:

@@ -43,16 +43,18 @@ def markdown(report: dict[str, Any]) -> str:
     lines.append("| **mean of the paper's ten** | " + " | ".join(f"**{means[kind]:.1%}**" for kind in means) + " |")
     lines += [
         "",
-        "## The shipped erasers",
+        "## The bundled erasers",
         "",
-        "| concept | block | γ | origin | erased | origin, synonyms | erased, synonyms | others kept |",
-        "|---|---|---|---|---|---|---|---|",
+        "Scene kept: frames of prompts with the concept in which everything else that they ask for is there, relative to origin.",
+        "",
+        "| concept | method | block | γ | origin | erased | origin, synonyms | erased, synonyms | others kept | scene kept |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in report["erasers"].items():
-        shares = [row[key] for key in ("origin_rate", "erased_rate", "synonym_origin_rate", "synonym_rate", "kept_rate")]
-        lines.append(
-            f"| {name} | {row['layer']} | {row['strength']:.3g} | " + " | ".join(f"{share:.0%}" for share in shares) + " |"
-        )
+        rates = ("origin_rate", "erased_rate", "synonym_origin_rate", "synonym_rate", "kept_rate", "scene_kept")
+        shares = " | ".join(f"{row[key]:.0%}" for key in rates)
+        lines.append(f"| {name} | {row['method']} | {row['layer']} | {row['strength']:.3g} | {shares} |")
+    lines += _scenes(report["erasers"])
     lines += [
         "",
         "## Two erasers at once",
@@ -64,3 +66,28 @@ def markdown(report: dict[str, Any]) -> str:
         values = [f"{value:.0%}" for value in row.values()]
         lines.append(f"| {name} | " + " | ".join(f"{a} → {b}" for a, b in zip(values[::2], values[1::2], strict=True)) + " |")
     return "\n".join([*lines, ""])
+
+
+def _scenes(erasers: dict[str, Any]) -> list[str]:
+    """What else the prompts with each concept asked for, part by part, and what stands where the concept was."""
+    parts = ("background", "motion", "style", "objects")
+    lines = [
+        "",
+        "### The rest of the same prompts",
+        "",
+        "Each part: kept, relative to origin, and of how many clips. Another object: frames in which the classifier names an",
+        "object that the prompt does not, without and with the eraser. Something: frames, with the eraser, in which anything",
+        "stands before the background where nothing is left to draw; most often a smear that the classifier has no name for.",
+        "",
+        "| concept | " + " | ".join(parts) + " | another object: origin → erased | something |",
+        "|---" * (len(parts) + 3) + "|",
+    ]
+    for name, row in erasers.items():
+        cells = [_part(row["scene_parts"].get(part)) for part in parts]
+        cells += [f"{row['unrequested_origin_rate']:.0%} → {row['unrequested_rate']:.0%}", f"{row['residue_rate']:.0%}"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _part(numbers: dict[str, Any] | None) -> str:
+    return "" if numbers is None or numbers["kept"] is None else f"{numbers['kept']:.0%} ({numbers['clips']})"

@@ -9,7 +9,10 @@ import pytest
 from diffusers import WanPipeline
 
 import erasers
+from erasers import methods
 from erasers.encoders import fingerprint
+from service.domain.gate import Thresholds, judge
+from service.settings import Settings
 from workers.miniature import classifier
 from workers.miniature.tables import markdown
 from workers.miniature.vocabulary import PAPER_TEN, SUBJECTS
@@ -47,7 +50,16 @@ def test_shipped_erasers_are_small_measured_and_made_for_this_encoder(pipeline: 
     assert eraser.config.concept == concept
     assert eraser.config.encoder.fingerprint == fingerprint(pipeline.text_encoder, pipeline.tokenizer)
     assert eraser.config.evaluation["n"] >= 10
-    assert eraser.config.search["trajectory"]
+    assert (eraser.method, eraser.config.parameters["mode"]) == (methods.DEFAULT, "project")
+
+
+@pytest.mark.parametrize("concept", PAPER_TEN)
+def test_shipped_erasers_pass_the_gate_and_keep_the_scene(concept: str) -> None:
+    evaluation = erasers.load(eraser_directory(concept)).config.evaluation
+    assert evaluation["scene_clips"] >= 60
+    assert judge(evaluation, Thresholds.of(Settings())).reasons == ()
+    lost = {**evaluation, "scene_kept": 0.91}  # what the parachute's had kept that CLEAR had made
+    assert not judge(lost, Thresholds.of(Settings())).passed
 
 
 def test_nothing_else_is_shipped() -> None:
