@@ -32,7 +32,7 @@ def test_the_gateway_runs_without_torch(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""},
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "", "CLEARWAY_QUEUE_KEY": "k" * 64},
         capture_output=True,
         text=True,
         timeout=60,
