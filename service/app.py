@@ -62,6 +62,7 @@ from service.store.keys import LimitName
 from service.webhooks.deliverer import Deliverer, Patience
 from service.webhooks.sender import Sender
 from workers.contract import JobKind, model_id
+from workers.private_files import close_data_directory
 from workers.store.artifacts import open_store
 
 MAX_BODY_BYTES = 256 * 2**10
@@ -119,7 +120,7 @@ def _build(
     settings: Settings, database: Database, redis: Redis, async_redis: AsyncRedis, metrics: Metrics
 ) -> tuple[Gateway, list[Loop]]:
     """Everything that blocks at the start: migrations, the operator's key, the erasers that came with the model."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    close_data_directory(settings.data_dir)
     store = open_store(settings.artifacts_url, settings.s3_access)
     database.migrate()
     ensure_operator_key(database, settings.operator_key_path)

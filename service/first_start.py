@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 from service.audit import record
 from service.auth import new_key
 from service.store import keys
 from service.store.database import Database
+from workers.private_files import make_private_directory, write_private
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +26,6 @@ def ensure_operator_key(database: Database, path: Path) -> None:
         key = new_key()
         keys.insert(session, key_id=key.key_id, name="first operator", role="operator", secret_sha256=key.secret_sha256)
         record(session, "key.created", key.key_id, {"name": "first operator", "role": "operator"}, actor=None)
-        _write_private(path, key.token + "\n")
+        make_private_directory(path.parent)
+        write_private(path, key.token + "\n")
     logger.info("made the first operator key: %s", path)
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

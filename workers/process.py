@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from types import TracebackType
 
@@ -19,6 +20,7 @@ from workers.detection.watch import Watch
 from workers.errors import DetectorUnavailable, ModelUnavailable
 from workers.generation.verification import known
 from workers.pipelines.load import load_pipeline
+from workers.private_files import UMASK, NotPrivate, close_data_directory
 from workers.residency.eraser_cache import EraserCache
 from workers.residency.fallbacks import Fallbacks
 from workers.residency.resident import Resident, install
@@ -38,10 +40,13 @@ SETTINGS_INVALID_EXIT_CODE = 6
 
 def main(kind: WorkerKind) -> int:
     """Run a worker with the settings of the environment. Returns the exit code."""
+    os.umask(UMASK)
     try:
         settings = WorkerSettings.from_environment()
         settings.queue_keys()
-    except SettingsInvalid as invalid:
+        if settings.data_dir.exists():  # with addresses of their own for everything, workers need none
+            close_data_directory(settings.data_dir)
+    except (SettingsInvalid, NotPrivate) as invalid:
         sys.stderr.write(f"{invalid}\n")
         return SETTINGS_INVALID_EXIT_CODE
     return run(kind, settings)

@@ -18,8 +18,9 @@ def expected_failures() -> Iterator[None]:
         from service.embedded.errors import EmbeddedError
         from service.evaluation.errors import EvaluationError
         from workers.common_settings import SettingsInvalid
+        from workers.private_files import NotPrivate
 
-        if not isinstance(failure, ChainBroken | ClientError | EmbeddedError | EvaluationError | SettingsInvalid):
+        if not isinstance(failure, ChainBroken | ClientError | EmbeddedError | EvaluationError | NotPrivate | SettingsInvalid):
             raise
         print(f"error: {in_commands(str(failure))}", file=sys.stderr)  # noqa: T201
         sys.exit(1)

@@ -16,8 +16,11 @@ def gateway(
 ) -> None:
     """Run one gateway."""
     from service.settings import Settings
+    from workers.private_files import close_data_directory
 
-    Settings.from_environment().queue_keys()  # a setting that cannot be used is one line here, and a traceback there
+    settings = Settings.from_environment()
+    settings.queue_keys()  # a setting that cannot be used is one line here, and a traceback there
+    close_data_directory(settings.data_dir)
     _become(commands.gateway(host=host, port=port))
 
 
@@ -32,5 +35,8 @@ def trainer() -> None:
 
 
 def _become(command: list[str]) -> None:
-    """Replaces this process, so that whoever started it signals the part itself."""
+    """Replace this process, so that whoever started it signals the part itself. What it creates is private."""
+    from workers.private_files import UMASK
+
+    os.umask(UMASK)
     os.execv(command[0], command)  # noqa: S606

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from service.embedded.errors import DataDirLocked, DataDirUnusable, RuntimeDirectoryRefused
 from workers.common_settings import queue_key_path
+from workers.private_files import NotPrivate, close_data_directory, make_private_directory, open_private, write_private
 from workers.runtime_directory import UnsafeRuntimeDirectory, make_runtime_directory, socket_path
 
 
@@ -29,14 +30,17 @@ class DataDir:
         self.path = path.expanduser().resolve()
 
     def make(self) -> None:
-        """Create what is missing, readable by its owner alone. Raises `DataDirUnusable`."""
+        """Create what is missing, and close everything to other users, whatever it was before. Raises `DataDirUnusable`."""
         try:
-            for directory in (self.path, self.logs, self.valkey):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            close_data_directory(self.path)
+            for directory in (self.logs, self.valkey):
+                make_private_directory(directory)
             with tempfile.TemporaryFile(dir=self.path):
                 pass
+        except NotPrivate as refused:
+            raise DataDirUnusable(self.path, f"{refused.path}: {refused.why}") from refused
         except OSError as refused:
-            raise DataDirUnusable(self.path, refused) from refused
+            raise DataDirUnusable(self.path, refused.strerror or str(refused)) from refused
 
     @property
     def logs(self) -> Path:
@@ -57,13 +61,8 @@ class DataDir:
     def ensure_queue_key(self) -> None:
         """Generates the key that signs messages in Redis, unless there is one. Gateway and workers read it from the directory."""
         path = queue_key_path(self.path)
-        if path.exists():
-            return
-        partial = path.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32) + "\n")
-        partial.replace(path)
+        if not path.exists():
+            write_private(path, secrets.token_hex(32) + "\n")
 
     def log(self, process: str) -> Path:
         return self.logs / f"{process}.log"
@@ -74,7 +73,7 @@ class DataDir:
 
         Yields a function that publishes the address of the service, for `url` in other processes.
         """
-        with self._lock_file.open("a+") as file:
+        with os.fdopen(open_private(self._lock_file, os.O_RDWR | os.O_APPEND), "a+", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

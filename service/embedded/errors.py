@@ -1,7 +1,7 @@
 """Why `clearway up` cannot start, or stopped by itself.
 
 EmbeddedError
-├── DataDirUnusable          the data directory cannot be created or written
+├── DataDirUnusable          the data directory cannot be created, written or closed to other users
 ├── DataDirLocked            another `clearway up` runs on the data directory
 ├── RuntimeDirectoryRefused  the directory of the queue server's socket is not private
 ├── PortTaken                the port of the gateway is in use
@@ -19,11 +19,8 @@ class EmbeddedError(Exception):
 
 
 class DataDirUnusable(EmbeddedError):
-    def __init__(self, data_dir: Path, cause: OSError) -> None:
-        super().__init__(
-            f"the data directory {data_dir} cannot be used: {cause.strerror or cause}. "
-            "Choose another --data-dir that you can write to."
-        )
+    def __init__(self, data_dir: Path, why: str) -> None:
+        super().__init__(f"the data directory {data_dir} cannot be used: {why}. Choose another --data-dir that you can write to.")
 
 
 class RuntimeDirectoryRefused(EmbeddedError):

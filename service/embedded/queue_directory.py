@@ -8,6 +8,8 @@ import logging
 import time
 from pathlib import Path
 
+from workers.private_files import make_private_directory
+
 _REFUSED_EXIT_CODE = 1
 """Exit code of a Valkey that cannot read its files. One that is killed or crashes ends by a signal."""
 _FILES = "appendonlydir"
@@ -27,7 +29,7 @@ class QueueDirectory:
             aside = self._free_name()
             self._path.rename(aside)
             log.warning("the queue's files cannot be read and were moved to %s; accepted jobs are enqueued again", aside)
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(self._path)
         self._files_seen = False
 
     def is_intact(self) -> bool:

@@ -16,6 +16,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from alembic import command
@@ -26,6 +27,8 @@ from sqlalchemy import Connection, TextClause, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import TimeoutError as SqlTimeout
 from sqlalchemy.orm import Session, sessionmaker
+
+from workers.private_files import close_sqlite_files
 
 _WAIT_MS = 10_000
 _IDLE_MS = 60_000
@@ -41,6 +44,8 @@ class Database:
         parsed = make_url(url)
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() == "sqlite":
+            _close_to_others(parsed)
         self.engine = create_engine(
             parsed,
             pool_size=10,
@@ -151,6 +156,13 @@ def _alembic(**options: Any) -> Config:
     config = Config(**options)
     config.set_main_option("script_location", "service.store:migrations")
     return config
+
+
+def _close_to_others(url: URL) -> None:
+    """The write-ahead log holds secrets as plain as the database does. Raises `NotPrivate`."""
+    name = url.database or ""
+    if name and not name.startswith((":", "file:")):
+        close_sqlite_files(Path(name))
 
 
 def _postgresql_arguments(url: URL) -> dict[str, Any]:
