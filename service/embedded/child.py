@@ -13,6 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.embedded.log_file import MAX_BYTES, LogFile
+from workers.private_files import UMASK
+
 _PR_SET_PDEATHSIG = 1
 LOG_LINES_SHOWN = 20
 
@@ -31,6 +34,7 @@ class ChildSpec:
     hopeless: frozenset[int] = frozenset()
     after_exit: Callable[[int], None] = field(default=lambda _code: None, repr=False)
     is_intact: Callable[[], bool] = field(default=lambda: True, repr=False)
+    max_log_bytes: int = MAX_BYTES
 
 
 class Child:
@@ -39,13 +43,15 @@ class Child:
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self.started_at = time.monotonic()
-        with spec.log.open("ab") as log:
+        self._log = LogFile(spec.log, max_bytes=spec.max_log_bytes)
+        with self._log.open() as log:
             self._process = subprocess.Popen(
                 spec.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=dict(spec.environment),
+                umask=UMASK,
                 start_new_session=True,  # Ctrl-C at the terminal reaches the supervisor alone, which stops all in order
                 preexec_fn=_dies_with(os.getpid()),
             )
@@ -78,8 +84,11 @@ class Child:
         return True
 
     def last_log_lines(self) -> str:
-        text = self.spec.log.read_text(encoding="utf-8", errors="replace")
-        return "\n".join(f"  {line}" for line in text.splitlines()[-LOG_LINES_SHOWN:])
+        return "\n".join(f"  {line}" for line in self._log.last_lines(LOG_LINES_SHOWN))
+
+    def rotate_log(self) -> None:
+        """Call this a few times a second while it runs. Raises `OSError`."""
+        self._log.rotate()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -48,8 +48,9 @@ class Supervisor:
         return child
 
     def poll(self) -> None:
-        """Call this a few times a second: notices what ended and starts it again when its pause is over."""
+        """Call this a few times a second: notices what ended, starts it again when its pause is over, and bounds the logs."""
         for post in self._posts:
+            self._rotate_log(post.child)
             if post.restart_at is not None:
                 self._restart_when_due(post, post.restart_at)
             elif (code := post.child.exit_code()) is not None:
@@ -71,6 +72,12 @@ class Supervisor:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+    def _rotate_log(self, child: Child) -> None:
+        try:
+            child.rotate_log()
+        except OSError as error:
+            log.warning("the log of %s cannot be rotated: %s", child.spec.name, error)
 
     def _note_end(self, post: _Post, code: int) -> None:
         name = post.child.spec.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -89,6 +90,55 @@ def test_a_child_that_says_that_it_is_hopeless_is_not_started_again(tmp_path: Pa
         with pytest.raises(ChildKeepsDying, match="child ended by itself"):
             poll_for_ever(supervisor)
     assert (tmp_path / "child.log").read_text() == "up\n"
+
+
+def test_the_logs_of_a_child_that_writes_without_end_are_bounded(tmp_path: Path) -> None:
+    code = "import itertools, os\nfor number in itertools.count(): os.write(1, b'%d %s\\n' % (number, b'x' * 90))"
+    max_log_bytes = 200_000
+    written = 0
+    with Supervisor() as supervisor:
+        supervisor.start(replace(spec(tmp_path, code), max_log_bytes=max_log_bytes))
+        deadline = time.monotonic() + 60
+        while written < 40 * max_log_bytes and time.monotonic() < deadline:
+            supervisor.poll()
+            old = [tmp_path / f"child.log.{number}" for number in (1, 2, 3)]
+            assert all(path.stat().st_size <= max_log_bytes for path in old if path.exists())
+            if lines := (tmp_path / "child.log").read_text().splitlines()[-2:]:
+                written = 93 * int(lines[0].split()[0])
+            time.sleep(0.001)
+    assert written >= 40 * max_log_bytes, "the child wrote much more than is kept"
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["child.log", "child.log.1", "child.log.2", "child.log.3"]
+    lines = [line for path in (*reversed(old), tmp_path / "child.log") for line in path.read_text().splitlines()[:-1]]
+    numbers = [int(line.split()[0]) for line in lines]
+    assert numbers == sorted(set(numbers)), "whole lines, in order"
+
+
+def test_a_log_that_cannot_be_rotated_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "child.log.1").mkdir()
+    with Supervisor() as supervisor:
+        supervisor.start(replace(spec(tmp_path, "print('x' * 1000, flush=True); import time; time.sleep(60)"), max_log_bytes=100))
+        assert eventually(lambda: (tmp_path / "child.log").stat().st_size > 100)
+        supervisor.poll()
+        assert (tmp_path / "child.log").stat().st_size == 0
+
+
+def test_the_last_lines_are_shown_although_the_log_was_just_rotated(tmp_path: Path) -> None:
+    with Supervisor() as supervisor:
+        code = "print('filler\\n' * 100, 'why it ends', flush=True); import time; time.sleep(0.5); exit(3)"
+        supervisor.start(replace(spec(tmp_path, code), max_log_bytes=300, hopeless=frozenset({3})))
+        with pytest.raises(ChildKeepsDying, match="why it ends"):
+            poll_for_ever(supervisor)
+    assert (tmp_path / "child.log").read_text() == ""
+
+
+def test_what_a_child_creates_is_private_and_so_is_its_log(tmp_path: Path) -> None:
+    (tmp_path / "child.log").touch(mode=0o644)
+    code = f"open({str(tmp_path / 'made')!r}, 'w'); print('up', flush=True)"
+    with Supervisor() as supervisor:
+        supervisor.start(spec(tmp_path, code))
+        assert eventually(lambda: contains(tmp_path / "child.log", "up"))
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("made", "child.log")} == {0o600}
 
 
 def test_children_are_asked_to_stop_last_started_first(tmp_path: Path) -> None:
