@@ -10,16 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from erasers import strict_json
 from erasers.errors import ArtefactInvalid, DigestMismatch
 from erasers.layouts import MAX_MAGNITUDE, check_shapes
+from erasers.regular_file import NotRegularFile, open_regular
 from erasers.shown import short, short_list
 
 FORMAT_VERSION = 2
@@ -147,9 +149,8 @@ def digest(directory: str | Path) -> str:
     """sha256 over `config.json`, then `eraser.safetensors`, each prefixed by its length as 8 big-endian bytes."""
     total = hashlib.sha256()
     for name in (CONFIG_FILE, TENSORS_FILE):
-        path = _existing(Path(directory) / name)
-        total.update(struct.pack(">Q", path.stat().st_size))
-        with path.open("rb") as file:
+        with _opened(Path(directory) / name) as file:
+            total.update(struct.pack(">Q", _size(file)))
             while chunk := file.read(_CHUNK_BYTES):
                 total.update(chunk)
     return total.hexdigest()
@@ -182,14 +183,14 @@ def check_config_shapes(config: ArtefactConfig, shapes: Mapping[str, tuple[int, 
 
 
 def read_bytes(directory: str | Path, name: str) -> bytes:
-    return _existing(Path(directory) / name).read_bytes()
+    with _opened(Path(directory) / name) as file:
+        return file.read()
 
 
 def tensor_headers(directory: str | Path) -> dict[str, TensorHeader]:
     """`parse_headers` of an artefact's tensor file, without reading its tensors."""
-    path = _existing(Path(directory) / TENSORS_FILE)
-    with path.open("rb") as file:
-        return parse_headers(file.read(8 + MAX_HEADER_BYTES), path.stat().st_size)
+    with _opened(Path(directory) / TENSORS_FILE) as file:
+        return parse_headers(file.read(8 + MAX_HEADER_BYTES), _size(file))
 
 
 def parse_headers(start: bytes, size: int) -> dict[str, TensorHeader]:
@@ -238,10 +239,20 @@ def _header(name: str, entry: Any) -> tuple[TensorHeader, tuple[int, int]]:
     raise ArtefactInvalid(f"{TENSORS_FILE}: the entry of tensor {short(name)} is invalid: {short(entry)}")
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        raise ArtefactInvalid(f"{path} does not exist; an artefact is a directory with {CONFIG_FILE} and {TENSORS_FILE}")
-    return path
+def _opened(path: Path) -> BinaryIO:
+    """Links are followed: caches of downloads are made of them."""
+    try:
+        return open_regular(path)
+    except NotRegularFile as other:
+        raise ArtefactInvalid(str(other)) from other
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise ArtefactInvalid(
+            f"{path} does not exist; an artefact is a directory with {CONFIG_FILE} and {TENSORS_FILE}"
+        ) from None
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _record(raw: Any, kind: type[Any], where: str) -> Any:

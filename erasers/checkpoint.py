@@ -30,7 +30,7 @@ class Checkpoint:
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The last saved state, or None if there is none yet."""
-        if not self.path.exists():
+        if not self.path.is_file():
             return None
         try:
             with safe_open(self.path, framework="pt", device=str(device)) as file:

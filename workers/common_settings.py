@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from erasers.regular_file import NotRegularFile, open_regular
 from workers.log_lines import LogFormat, LogLevel
 from workers.queue_messages import KeyMissing, QueueKeys
 from workers.runtime_directory import socket_path
@@ -118,6 +119,9 @@ def queue_key_path(data_dir: Path) -> Path:
 
 def _key_in(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
+        with open_regular(path) as file:
+            return file.read().decode("ascii").strip()
     except (FileNotFoundError, NotADirectoryError):
         return ""
+    except NotRegularFile as other:
+        raise ValueError(str(other)) from other

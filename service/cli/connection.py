@@ -27,7 +27,7 @@ def connect(url: str | None, key: str | None, data_dir: Path | None) -> Client:
     if data_dir is not None:
         found = DataDir(data_dir)
         url = url or found.url()
-        if key is None and found.operator_key.exists():
+        if key is None and found.operator_key.is_file():
             key = found.operator_key.read_text().strip()
     if not key:
         raise typer.BadParameter("no API key: give --key, CLEARWAY_API_KEY, or --data-dir of a running `clearway up`")

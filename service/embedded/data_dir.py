@@ -89,7 +89,7 @@ class DataDir:
 
     def url(self) -> str | None:
         """Where the `clearway up` that holds this directory serves."""
-        return self._lock_file.read_text().strip() or None if self._lock_file.exists() else None
+        return self._lock_file.read_text().strip() or None if self._lock_file.is_file() else None
 
     @contextmanager
     def socket(self) -> Iterator[Path]:

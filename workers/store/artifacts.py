@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
+from erasers.regular_file import NotRegularFile, open_regular
+from workers.private_files import DIRECTORY_MODE
 from workers.store.store_mark import DirectoryMark, is_of_this_process
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
@@ -138,18 +140,20 @@ class ArtifactStore(Protocol):
 
 
 class DirectoryStore:
-    """A store in a directory of this machine, or of a file system that several machines mount. It has to have hard links."""
+    """A store in a directory of this machine, or of a file system that several machines mount. It has to have hard links. Only
+    the user that wrote a value can read it, so all processes run as the same user."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).resolve()
         self._mark = DirectoryMark(self.root)
+        self._closed = False
 
     def put(self, key: str, data: bytes) -> None:
         with self._appearing(key, os.replace) as file:
             file.write(data)
 
     def put_file(self, key: str, path: Path) -> None:
-        with open(path, "rb") as source, self._appearing(key, os.replace) as file:
+        with open_regular(path) as source, self._appearing(key, os.replace) as file:
             shutil.copyfileobj(source, file)
 
     def create(self, key: str, data: bytes) -> bool:
@@ -177,24 +181,24 @@ class DirectoryStore:
         return data
 
     def exists(self, key: str) -> bool:
-        with self._answering():
-            if self._path(key).is_file():
+        try:
+            with self._opened(key):
                 return True
-        self._look()
-        return False
+        except ArtifactMissing:
+            return False
 
     def list(self, prefix: str) -> list[str]:
         self._look()
         with self._answering():
             folder = self._path(prefix) if prefix.strip("/") else self.root
-            found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+            found = (path for path in folder.rglob("*") if _is_value(path))
             return sorted(path.relative_to(self.root).as_posix() for path in found)
 
     def delete(self, prefix: str) -> None:
         path = self._path(prefix)
         self._look()
         with self._answering():
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
@@ -207,11 +211,14 @@ class DirectoryStore:
 
     @contextmanager
     def _opened(self, key: str) -> Iterator[IO[bytes]]:
+        """Raises `StoreRefuses` where the key names something else than a regular file: a value is never a link or a pipe."""
         try:
-            file = self._path(key).open("rb")
+            file = open_regular(self._path(key), follow_symlinks=False)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             self._look()
             raise ArtifactMissing(key) from None
+        except NotRegularFile as other:
+            raise StoreRefuses(str(other)) from other
         except OSError as error:
             raise self._away(error) from error
         with file, self._answering():
@@ -246,7 +253,6 @@ class DirectoryStore:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            os.chmod(partial, 0o644)
             take_name(partial, path)
             _sync_directory(path.parent)
 
@@ -254,6 +260,9 @@ class DirectoryStore:
     def _partial(self, path: Path) -> Iterator[tuple[IO[bytes], str]]:
         """A temporary file beside `path`, and its name. It is removed where the block fails."""
         _make_durable_directory(self.root)
+        if not self._closed:
+            _close_to_others(self.root)
+            self._closed = True
         self._mark.make()
         self._look()
         _make_durable_directory(path.parent)
@@ -312,12 +321,25 @@ def _make_durable_directory(path: Path) -> None:
     if path.is_dir():
         return
     _make_durable_directory(path.parent)
-    path.mkdir(exist_ok=True)
+    try:
+        path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as other:
+        raise StoreRefuses(f"{path} is not a directory: remove it") from other
     _sync_directory(path.parent)
 
 
+def _close_to_others(root: Path) -> None:
+    """A root of another user stays as it is: what is created in it is private all the same."""
+    if root.stat().st_uid == os.geteuid():
+        root.chmod(DIRECTORY_MODE)
+
+
+def _is_value(path: Path) -> bool:
+    return not path.name.startswith(".") and not path.is_symlink() and path.is_file()
+
+
 def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -18,6 +18,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import S3Store as Bucket
 
+from erasers.regular_file import open_regular
 from workers.store.artifacts import ArtifactChanged, ArtifactMissing, S3Access, Stamp, StoreAway, checked
 from workers.store.s3_errors import translating
 from workers.store.store_mark import FILE_NAME, Mark
@@ -59,7 +60,7 @@ class S3Store:
 
     def put_file(self, key: str, path: Path) -> None:
         key = checked(key)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             self._prepare()
             with translating(self._place, key):
                 obstore.put(self._bucket, key, file)

@@ -14,6 +14,9 @@ import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from erasers.regular_file import NotRegularFile, open_regular
+from workers.private_files import FILE_MODE
+
 FILE_NAME = ".clearway-store"
 _OF_THIS_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -67,16 +70,19 @@ class DirectoryMark(Mark):
             if is_of_this_process(error):
                 raise
             return str(error)
+        except NotRegularFile as other:
+            return str(other)
 
     def _read(self) -> str:
         try:
-            return self._file.read_text()
+            with open_regular(self._file, follow_symlinks=False) as file:
+                return file.read().decode()
         except (FileNotFoundError, NotADirectoryError):
             return ""
 
     def _create(self, word: str) -> None:
         try:
-            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         except FileExistsError:
             return
         with os.fdopen(descriptor, "w") as file:

@@ -65,7 +65,7 @@ def _concept(task: MeasuringTask, also_called: tuple[str, ...] = ()) -> Concept:
 
 def _from_chat(task: MeasuringTask, chat: ChatPairs | None, directory: Path | None) -> Pairs:
     kept = directory and directory / KEPT_PAIRS
-    if kept and kept.exists():
+    if kept and kept.is_file():
         return Pairs.from_jsonl(kept, _concept(task))
     if chat is None:
         cure = "set CLEARWAY_CHAT_URL and CLEARWAY_CHAT_MODEL on the trainer, upload pairs, or leave pair_source out"
