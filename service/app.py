@@ -40,6 +40,7 @@ from service.lifecycle.sweep import Sweep
 from service.lifecycle.window import Window
 from service.logs import log_to_stderr
 from service.metrics import Metrics
+from service.readiness import StoreProbe
 from service.routes import (
     aliases,
     archives,
@@ -100,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         responses=handlers.responses(),
         docs_url=None,  # `docs.install` serves it without another server
         redoc_url=None,
+        redirect_slashes=False,  # Starlette's redirect repeats the client's `Host`
     )
     larger = {"/erasers": MAX_TRAINING_BODY_BYTES, "/erasers/import": settings.max_import_bytes}
     app.add_middleware(
@@ -152,6 +154,7 @@ def _build(
     gateway = Gateway(
         database=database,
         store=store,
+        store_probe=StoreProbe(store),
         verified=VerifiedVideos(store),
         queue=queue,
         window=window,

@@ -18,6 +18,7 @@ from service.lifecycle.removal import Remover
 from service.lifecycle.sweep import Sweep
 from service.lifecycle.window import Window
 from service.metrics import Metrics
+from service.readiness import StoreProbe
 from service.store.database import Database
 from service.store.keys import LimitName
 from workers.store.artifacts import ArtifactStore
@@ -27,6 +28,7 @@ from workers.store.artifacts import ArtifactStore
 class Gateway:
     database: Database
     store: ArtifactStore
+    store_probe: StoreProbe
     verified: VerifiedVideos
     queue: JobQueue
     window: Window

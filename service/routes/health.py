@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter, Response
@@ -13,9 +12,6 @@ from service.errors import UnavailableError
 from service.gateway import Gateway
 from service.http.handlers import error_body
 from service.schemas.models import CheckName, Live, Ready
-from workers.store.artifacts import ArtifactError
-
-logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -27,8 +23,8 @@ async def live() -> Live:  # on the event loop: it waits for no thread
 
 @router.get("/ready", responses={503: {"model": Ready}}, summary="A generation sent now would run")
 def ready(gateway: GatewayDep, response: Response) -> Ready:
-    """Database, Redis and artifact store answer, and a worker has loaded the default model. Requests are accepted also
-    without Redis and workers, once the model's card is known; they wait."""
+    """Database and Redis answer, the artifact store can be written, and a worker has loaded the default model. Requests are
+    accepted also without Redis and workers, once the model's card is known; they wait."""
     checks: dict[CheckName, bool] = {name: check(gateway) for name, check in _CHECKS.items()}
     missing = [name for name, fine in checks.items() if not fine]
     error = error_body(UnavailableError("not_ready", f"missing: {', '.join(missing)}")).error if missing else None
@@ -48,15 +44,6 @@ def _database(gateway: Gateway) -> bool:
     return True
 
 
-def _artifacts(gateway: Gateway) -> bool:
-    try:
-        gateway.store.list("models")
-    except ArtifactError as error:
-        logger.warning("the artifact store: %s", error)
-        return False
-    return True
-
-
 def _worker(gateway: Gateway) -> bool:
     wanted = gateway.catalogue.default_model
     return any(
@@ -67,6 +54,6 @@ def _worker(gateway: Gateway) -> bool:
 _CHECKS: Mapping[CheckName, Callable[[Gateway], bool]] = {
     "database": _database,
     "redis": lambda gateway: gateway.flight.ping(),
-    "artifacts": _artifacts,
+    "artifacts": lambda gateway: gateway.store_probe.writable(),
     "worker": _worker,
 }
