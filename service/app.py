@@ -192,7 +192,7 @@ def _build(
     return gateway, [
         Loop("settle", listener.step),
         Loop("sweep", sweeper.step, at_end=sweeper.release),
-        Loop("webhooks", deliverer.step),
+        Loop("webhooks", deliverer.step, at_end=deliverer.stop),
     ]
 
 

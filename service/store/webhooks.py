@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, CursorResult, case, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from service.domain.states import TERMINAL
@@ -31,14 +31,27 @@ def _is_due(at: datetime, longest: timedelta) -> ColumnElement[bool]:
     return or_(WebhookDelivery.due_at <= at, WebhookDelivery.attempts == 0, WebhookDelivery.due_at > at + longest)
 
 
-def due(session: Session, *, at: datetime, longest: timedelta, limit: int) -> Sequence[tuple[Job, WebhookDelivery]]:
-    """One of each key in turn, of a key the longest due first: a thousand that nobody answers hold up nobody else's one."""
+def due(
+    session: Session, *, at: datetime, longest: timedelta, limit: int, per_key: int, busy: Mapping[str, int]
+) -> Sequence[tuple[Job, WebhookDelivery]]:
+    """One of each key in turn, of a key the longest due first. Of a key at most `per_key`, less those that are `busy`: a thousand
+    that are never answered hold up no message of another key."""
     turn = func.row_number().over(partition_by=Job.key_id, order_by=WebhookDelivery.due_at)
+    waiting = (
+        select(WebhookDelivery.job_id, Job.key_id, turn.label("turn"))
+        .join(Job, Job.id == WebhookDelivery.job_id)
+        .where(text(WEBHOOK_DUE), _is_due(at, longest))
+        .subquery()
+    )
+    room: Any = per_key
+    if busy:
+        room = case({key: per_key - count for key, count in busy.items()}, value=waiting.c.key_id, else_=per_key)
     statement = (
         select(Job, WebhookDelivery)
         .join(WebhookDelivery, WebhookDelivery.job_id == Job.id)
-        .where(text(WEBHOOK_DUE), _is_due(at, longest))
-        .order_by(turn, WebhookDelivery.due_at)
+        .join(waiting, waiting.c.job_id == Job.id)
+        .where(waiting.c.turn <= room)
+        .order_by(waiting.c.turn, WebhookDelivery.due_at)
         .limit(limit)
     )
     return [(job, delivery) for job, delivery in session.execute(statement)]

@@ -13,6 +13,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, partial
@@ -24,11 +26,16 @@ from service.store import clock, keys, webhooks
 from service.store.database import Database
 from service.store.models import Job
 from service.webhooks.event import body, event_id
-from service.webhooks.sender import Answer, Message, Sender
+from service.webhooks.sender import Answer, Message, Sender, answer_of
 
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 100
+"""Messages that one gateway sends at once."""
+_PER_KEY = 10
+"""Of them, those of one key."""
+_LOOK_SECONDS = 0.2
+"""How long an answer is waited for before the next look at what is due."""
 _FACTOR = 4
 """Every pause is so many times the one before."""
 
@@ -57,6 +64,9 @@ class _Claimed:
 
 
 class Deliverer:
+    """Sends many messages at once, and of each key only so many that all other keys find room: receivers that never answer hold
+    up nothing but other messages of their own key."""
+
     def __init__(
         self, database: Database, sender: Sender, metrics: Metrics, patience: Patience, *, interval_seconds: float
     ) -> None:
@@ -65,31 +75,54 @@ class Deliverer:
         self._metrics = metrics
         self._patience = patience
         self._interval_seconds = interval_seconds
+        self._under_way: dict[Future[Answer], _Claimed] = {}
 
     def step(self, stopping: threading.Event) -> None:
-        while self.run(stopping) == _AT_ONCE and not stopping.is_set():
-            continue
-        stopping.wait(self._interval_seconds)
+        begun = self.begin()
+        if self._under_way:
+            self.finish(timeout_seconds=_LOOK_SECONDS)
+        elif not begun:
+            stopping.wait(self._interval_seconds)
 
-    def run(self, stopping: threading.Event) -> int:
-        """One batch; how many it was."""
+    def begin(self) -> int:
+        """Send what is due, as far as there is room. Returns how many messages."""
         claimed = self._claim()
-        if claimed:
-            answers = self._sender.send_all([one.message for one in claimed], stopping)
-            for one, answer in zip(claimed, answers, strict=True):
-                self._note(one, answer)
+        for one in claimed:
+            self._under_way[self._sender.start(one.message)] = one
         return len(claimed)
+
+    def finish(self, *, timeout_seconds: float) -> int:
+        """Note the answers that have come, or the first that comes in this time. Returns how many messages have none yet."""
+        done, pending = wait(self._under_way, timeout_seconds, FIRST_COMPLETED)
+        for future in done:
+            self._note(self._under_way[future], answer_of(future))
+            del self._under_way[future]  # not before: an answer that could not be noted is noted later
+        return len(pending)
+
+    def stop(self) -> None:
+        """Give up what has no answer yet; another gateway, or the next start, sends it again."""
+        try:
+            for future in self._under_way:
+                future.cancel()
+            self.finish(timeout_seconds=0)
+        finally:
+            self._sender.close()
 
     def _claim(self) -> list[_Claimed]:
         longest = timedelta(seconds=2 * self._sender.timeout_seconds) + self._patience.longest_pause
-        with self._database.read() as session:  # most of the time there is nothing, and nobody is held up
+        room = _AT_ONCE - len(self._under_way)
+        busy = Counter(one.job.key_id for one in self._under_way.values())
+        with self._database.read() as session:  # usually there is nothing, and no writer waits for this
             now = clock.now(session)
-            if not webhooks.any_due(session, at=now, longest=longest):
+            if room <= 0 or not webhooks.any_due(session, at=now, longest=longest):
                 return []
+            found = webhooks.due(session, at=now, longest=longest, limit=room, per_key=_PER_KEY, busy=busy)
+        if not found:
+            return []
         claimed = []
         with self._database.write() as session:
             secret_of = cache(partial(keys.webhook_secret, session))  # many deliveries, few keys
-            for job, delivery in webhooks.due(session, at=now, longest=longest, limit=_AT_ONCE):
+            for job, delivery in found:
                 attempt = delivery.attempts + 1
                 again = (
                     now
@@ -109,7 +142,7 @@ class Deliverer:
             webhooks.note(session, one.job.id, attempt=one.attempt, error=answer.error, at=now, again_at=again)
         outcome: Outcome = "delivered" if answer.error is None else "failed" if again else "given_up"
         self._metrics.webhook(outcome)
-        logger.info("webhook", extra={**about(one.job), "outcome": outcome, "code": answer.error})
+        logger.info("webhook", extra={**about(one.job), "outcome": outcome, "code": answer.error, "cause": answer.cause})
 
 
 def _message(job: Job, url: str, secret: str) -> Message:

@@ -11,8 +11,9 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpcore
@@ -22,7 +23,8 @@ from service.domain.webhook_address import is_public
 
 logger = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.2
+_LOOKUP_THREADS = 200
+"""More than messages are sent at once: the lookup of a name goes on in its thread after its message was given up."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,15 @@ class Message:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of an attempt. `error` is for the client, and says nothing of what else is in this network."""
+    """What came of an attempt."""
 
     error: str | None = None
+    """For the client. It is the same whatever kept an HTTP answer from coming: a client chooses the address, and a message for
+    each cause would tell which names and ports exist in this network."""
     gone: bool = False
     """The receiver wants no more (410)."""
+    cause: str = field(default="", compare=False)
+    """For the log of the service."""
 
 
 class NotPublic(Exception):
@@ -52,31 +58,36 @@ class Sender:
         self._network = _Network(private=private)
         self._tls = tls or httpx.create_ssl_context()
 
-    def send_all(self, messages: Sequence[Message], stopping: threading.Event) -> list[Answer]:
-        """All at once, an answer each, in order. What has no answer when the gateway stops is told so."""
-        return asyncio.run(self._send_all(messages, stopping))
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="webhook-lookup"))
+        self._thread = threading.Thread(target=self._loop.run_forever, name="webhook-sender", daemon=True)
+        self._thread.start()
 
-    async def _send_all(self, messages: Sequence[Message], stopping: threading.Event) -> list[Answer]:
-        tasks = [asyncio.create_task(self._send(message)) for message in messages]
-        pending: set[asyncio.Task[Answer]] = set(tasks)
-        while pending and not stopping.is_set():
-            _, pending = await asyncio.wait(pending, timeout=_LOOK_SECONDS)
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(tasks)
-        return [_answer_of(task) for task in tasks]
+    def start(self, message: Message) -> Future[Answer]:
+        """Begin to send a message, beside all others. The answer comes within `timeout_seconds`; cancelling ends the attempt."""
+        return asyncio.run_coroutine_threadsafe(self._send(message), self._loop)
+
+    def close(self) -> None:
+        """Cancel what was started first. Does not wait for lookups of names."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     async def _send(self, message: Message) -> Answer:
         try:
             async with asyncio.timeout(self.timeout_seconds):
                 status = await self._post(message)
         except TimeoutError:
-            return Answer(f"no answer within {self.timeout_seconds:g} s")
+            return self._unanswered("timeout")
         except NotPublic:
-            return Answer("its host resolves to an address that is not public")
+            return self._unanswered("its host resolves to an address that is not public")
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError, UnicodeError) as error:
-            return Answer(f"it cannot be reached: {type(error).__name__}")
+            return self._unanswered(f"{type(error).__name__}: {error}")
         return Answer() if 200 <= status < 300 else Answer(f"it answered {status}", gone=status == 410)
+
+    def _unanswered(self, cause: str) -> Answer:
+        message = f"no HTTP answer within {self.timeout_seconds:g} s: it is slow, cannot be reached, or has no public address"
+        return Answer(message, cause=cause)
 
     async def _post(self, message: Message) -> int:
         pool = httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=self._network, max_keepalive_connections=0)
@@ -110,8 +121,8 @@ class _Network(httpcore.AsyncNetworkBackend):
         return await self._inner.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
 
 
-def _answer_of(task: asyncio.Task[Answer]) -> Answer:
-    """Also where sending failed as nobody foresaw: one message must not keep the others from being noted."""
+def answer_of(task: Future[Answer]) -> Answer:
+    """The answer of a message that has ended, also where sending failed by a defect: the others must still be noted."""
     if task.cancelled():
         return Answer("the gateway stopped before an answer came")
     if (defect := task.exception()) is not None:

@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import wait
+from contextlib import closing, contextmanager
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from service.domain.webhook_address import WebhookUrl, allow_url, is_public
 from service.domain.webhook_signature import new_secret, sign
 from service.errors import RequestError
 from service.webhooks.deliverer import Patience
-from service.webhooks.sender import Answer, Message, Sender
+from service.webhooks.sender import Answer, Message, Sender, answer_of
 
 URL = TypeAdapter(WebhookUrl)
 
@@ -141,13 +142,17 @@ def answering(*answer: bytes, pause: float = 0) -> Iterator[tuple[str, list[byte
         server.shutdown(socket.SHUT_RDWR)
 
 
-def send(url: str, *, private: bool = True, timeout_seconds: float = 5, stopping: bool = False) -> Answer:
-    asked_to_stop = threading.Event()
-    if stopping:
-        asked_to_stop.set()
-    sender = Sender(timeout_seconds=timeout_seconds, private=private)
-    (answer,) = sender.send_all([Message(url, {"content-type": "application/json", "webhook-id": "evt_1"}, b"{}")], asked_to_stop)
-    return answer
+def send(url: str, *, private: bool = True, timeout_seconds: float = 5, cancelled: bool = False) -> Answer:
+    with closing(Sender(timeout_seconds=timeout_seconds, private=private)) as sender:
+        sent = sender.start(Message(url, {"content-type": "application/json", "webhook-id": "evt_1"}, b"{}"))
+        if cancelled:
+            sent.cancel()
+        wait([sent])
+        return answer_of(sent)
+
+
+UNANSWERED = "no HTTP answer within 5 s: it is slow, cannot be reached, or has no public address"
+NOT_PUBLIC = "its host resolves to an address that is not public"
 
 
 def test_what_is_sent() -> None:
@@ -172,9 +177,9 @@ def test_a_redirect_is_not_followed() -> None:
     [
         (b"HTTP/1.1 500 Oh no\r\nContent-Length: 0\r\n\r\n", Answer("it answered 500")),
         (b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", Answer("it answered 410", gone=True)),
-        (b"SSH-2.0-OpenSSH\r\n\r\n", Answer("it cannot be reached: RemoteProtocolError")),
-        (b"", Answer("it cannot be reached: RemoteProtocolError")),
-        (b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000, Answer("it cannot be reached: RemoteProtocolError")),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", Answer(UNANSWERED)),
+        (b"", Answer(UNANSWERED)),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"a" * 200_000, Answer(UNANSWERED)),
     ],
 )
 def test_other_answers(said: bytes, answer: Answer) -> None:
@@ -191,21 +196,27 @@ def test_of_an_endless_answer_the_head_is_enough() -> None:
 
 def test_one_who_drips_is_cut_off() -> None:
     with answering(*[b"HTTP/1.1 200 OK\r\n", *[b"a: b\r\n"] * 100], pause=0.2) as (url, _):
-        assert send(url, timeout_seconds=1) == Answer("no answer within 1 s")
+        assert send(url, timeout_seconds=1) == Answer(UNANSWERED.replace("5 s", "1 s"))
 
 
-def test_nobody_there() -> None:
+def test_the_client_does_not_learn_which_names_and_ports_exist_and_the_log_does() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-    assert send(url) == Answer("it cannot be reached: ConnectError")
-    assert send("http://nowhere.invalid/").error == "it cannot be reached: gaierror"
+        open_url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        causes = {"timeout": send(open_url, timeout_seconds=1)}
+        causes["not public"] = send(open_url.replace("127.0.0.1", "localhost"), private=False, timeout_seconds=1)
+    causes["ConnectError"] = send(open_url, timeout_seconds=1)
+    causes["gaierror"] = send("http://nowhere.invalid/", timeout_seconds=1)
+    with answering(b"SSH-2.0-OpenSSH\r\n\r\n") as (url, _):
+        causes["RemoteProtocolError"] = send(url, timeout_seconds=1)
+    assert {answer.error for answer in causes.values()} == {UNANSWERED.replace("5 s", "1 s")}
+    assert {cause for cause, answer in causes.items() if cause in answer.cause} == set(causes)
 
 
 def test_a_private_address_is_not_called_however_it_is_written() -> None:
     with answering(b"HTTP/1.1 200 OK\r\n\r\n") as (url, heard):
         for host in ("localhost", "127.0.0.1", "127.1", "2130706433", "[::ffff:127.0.0.1]"):
             answer = send(url.replace("127.0.0.1", host), private=False)
-            assert answer == Answer("its host resolves to an address that is not public"), host
+            assert (answer, answer.cause) == (Answer(UNANSWERED), NOT_PUBLIC), host
     assert heard == []
 
 
@@ -227,16 +238,19 @@ def test_the_address_that_was_checked_is_the_one_that_is_called(monkeypatch: pyt
         assert send(there) == Answer()
         assert looked_up == ["rebinding.example"]
         assert b"rebinding.example" in heard[0], "it is called by its name, at the address"
-        assert send(there, private=False).error == "its host resolves to an address that is not public"
+        assert send(there, private=False).cause == NOT_PUBLIC
 
 
 def test_a_defect_keeps_nobody_else_from_being_told() -> None:
     with answering(b"HTTP/1.1 200 OK\r\n\r\n") as (url, heard):
         messages = [Message("ftp://example.com/", {}, b"{}"), Message(url, {}, b"{}")]
-        defect, told = Sender(timeout_seconds=5, private=True).send_all(messages, threading.Event())
+        with closing(Sender(timeout_seconds=5, private=True)) as sender:
+            sent = [sender.start(message) for message in messages]
+            wait(sent)
+            defect, told = map(answer_of, sent)
     assert (defect.error, told, len(heard)) == ("it cannot be sent: a defect of this service", Answer(), 1)
 
 
 def test_a_gateway_that_stops_does_not_wait() -> None:
     with answering(b"", pause=20) as (url, _):
-        assert send(url, timeout_seconds=20, stopping=True) == Answer("the gateway stopped before an answer came")
+        assert send(url, timeout_seconds=20, cancelled=True) == Answer("the gateway stopped before an answer came")

@@ -317,7 +317,7 @@ def test_what_a_file_system_refuses_is_said_of_the_store_and_nothing_else_is(
         ("tempfile.mkstemp", lambda: directory.put("a/b", b"2")),
         ("os.fsync", lambda: directory.create("a/c", b"2")),
         ("shutil.rmtree", lambda: directory.delete("a")),
-        ("pathlib.Path.open", lambda: directory.get("a/b")),
+        ("os.open", lambda: directory.get("a/b")),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(name, refused)
