@@ -15,7 +15,7 @@ KEY = "health/probe"
 """One for all gateways: one that dies before it removes it leaves one value at most."""
 GOOD_SECONDS = 10.0
 BAD_SECONDS = 2.0
-"""How long an answer is given again without another look. Anybody may ask, without a key."""
+"""Answers are cached for this long: the route needs no key."""
 
 
 class StoreProbe:

@@ -30,6 +30,8 @@ class Rule(NamedTuple):
 
 
 _INTERNAL = "something went wrong in the worker; its log has the details under the id of this job"
+_PAIR_SOURCE = "the language model that writes pairs failed, or wrote too few: try again later, or upload pairs"
+"""In place of its own words, which hold the address of the endpoint and what it answered."""
 _OUT_OF_MEMORY = "the model ran out of memory; ask for a smaller or shorter video"
 
 RULES: dict[type[BaseException], Rule] = {
@@ -52,7 +54,7 @@ RULES: dict[type[BaseException], Rule] = {
     library.EraserError: Rule("internal_error"),
     library.ConfigError: Rule("invalid_request"),
     library.PairsError: Rule("invalid_pairs"),
-    library.PairSourceError: Rule("pairs_unavailable", retryable=True),
+    library.PairSourceError: Rule("pairs_unavailable", retryable=True, message=_PAIR_SOURCE),
     library.ArtefactError: Rule("eraser_corrupt"),
     library.DigestMismatch: Rule("eraser_corrupt"),
     library.ArtefactInvalid: Rule("eraser_corrupt"),

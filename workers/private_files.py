@@ -19,7 +19,7 @@ UMASK = 0o077
 """For processes of Clearway: what libraries and child processes create is private too."""
 
 _NAMES = ("up.lock", "operator.key", "queue.key", ".*.key.partial", "clearway.db*", "artifacts", "checkpoints", "logs", "valkey*")
-"""What Clearway keeps in a data directory. Other files there are not touched: somebody may have named their home directory."""
+"""Names that Clearway uses in a data directory. Other files are not touched: the data directory may be a home directory."""
 _SQLITE_SUFFIXES = ("", "-wal", "-shm", "-journal")
 
 
@@ -59,7 +59,7 @@ def close_data_directory(path: Path) -> None:
 def close_sqlite_files(path: Path) -> None:
     """Close a SQLite database and its write-ahead log to other users. A database that is not there yet is created empty: SQLite
     gives the files that it adds the mode of the first. Raises `NotPrivate`."""
-    with contextlib.suppress(OSError):  # there already; or SQLite says what is wrong
+    with contextlib.suppress(OSError):  # it exists, or SQLite reports the error
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
     # An existing one is not opened: closing any descriptor of a database drops the locks that SQLite holds in this process.
     for suffix in _SQLITE_SUFFIXES:
@@ -95,7 +95,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _close_tree(path: Path) -> None:
-    """Links inside are neither followed nor changed. What disappears meanwhile needs no mode."""
+    """Close a file, or a directory and all that it holds. Skips links inside, and files that disappear meanwhile."""
     try:
         found = path.stat()  # of the target: a link to another disk is an operator's way to move a part there
         _close(path, found)

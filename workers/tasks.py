@@ -93,7 +93,7 @@ def _fail(here: Resident, attempt: Attempt, records: Records, error: Exception) 
         logger.exception("it had succeeded before this", exc_info=error)
         return
     failure = failures.translate(error)
-    traceback = error if failure.code == "internal_error" else None
+    traceback = error if failure.message != str(error) else None  # the log has what the client is not told
     logger.warning("failed", extra={"code": failure.code}, exc_info=traceback)
     failures.release(error)
     failures.recover(here, failure)

@@ -35,7 +35,7 @@ def trainer() -> None:
 
 
 def _become(command: list[str]) -> None:
-    """Replace this process, so that whoever started it signals the part itself. What it creates is private."""
+    """Replace this process, so that signals reach the part itself. The files that it creates are private."""
     from workers.private_files import UMASK
 
     os.umask(UMASK)

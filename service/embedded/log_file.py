@@ -2,7 +2,7 @@
 
 The process itself writes to the file, so that neither loses lines nor waits where the supervisor is slow or stopped. The
 supervisor calls `rotate` a few times a second: a file that has grown past `max_bytes` is copied to `<name>.1` and emptied. The
-process opened it for appending and goes on at its start. What is written between copy and emptying is lost.
+process opened it for appending and goes on at its start. Lines written between the copy and the emptying are lost.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OLD_FILES = 3
 class LogFile:
     path: Path
     max_bytes: int = MAX_BYTES
-    """Of one file. The current one exceeds it by what is written between two calls of `rotate`."""
+    """The bound of one file. The current one exceeds it by the lines written between two calls of `rotate`."""
     old_files: int = OLD_FILES
 
     def open(self) -> BinaryIO:
@@ -30,10 +30,10 @@ class LogFile:
         return os.fdopen(open_private(self.path, os.O_WRONLY | os.O_APPEND), "ab")
 
     def rotate(self) -> None:
-        """Start the file anew if it has grown past its bound; the oldest file is dropped. Raises `OSError`."""
+        """Empty the file if it has grown past its bound; the oldest file is dropped. Raises `OSError`."""
         try:
             size = self.path.stat().st_size
-        except FileNotFoundError:  # deleted under the process, which writes on where nobody reads
+        except FileNotFoundError:  # deleted while the process writes to it
             return
         if size <= self.max_bytes:
             return

@@ -34,8 +34,8 @@ def _is_due(at: datetime, longest: timedelta) -> ColumnElement[bool]:
 def due(
     session: Session, *, at: datetime, longest: timedelta, limit: int, per_key: int, busy: Mapping[str, int]
 ) -> Sequence[tuple[Job, WebhookDelivery]]:
-    """One of each key in turn, of a key the longest due first. Of a key at most `per_key`, less those that are `busy`: a thousand
-    that are never answered hold up no message of another key."""
+    """Messages to send now: the keys take turns, and each key's oldest comes first. A key has at most `per_key`, less the `busy`
+    ones that are under way: a thousand that are never answered hold up no message of another key."""
     turn = func.row_number().over(partition_by=Job.key_id, order_by=WebhookDelivery.due_at)
     waiting = (
         select(WebhookDelivery.job_id, Job.key_id, turn.label("turn"))

@@ -35,7 +35,7 @@ _AT_ONCE = 100
 _PER_KEY = 10
 """Of them, those of one key."""
 _LOOK_SECONDS = 0.2
-"""How long an answer is waited for before the next look at what is due."""
+"""Pause between two looks at the outbox while messages are under way."""
 _FACTOR = 4
 """Every pause is so many times the one before."""
 
@@ -112,7 +112,7 @@ class Deliverer:
         longest = timedelta(seconds=2 * self._sender.timeout_seconds) + self._patience.longest_pause
         room = _AT_ONCE - len(self._under_way)
         busy = Counter(one.job.key_id for one in self._under_way.values())
-        with self._database.read() as session:  # usually there is nothing, and no writer waits for this
+        with self._database.read() as session:  # usually finds nothing, and blocks no writer
             now = clock.now(session)
             if room <= 0 or not webhooks.any_due(session, at=now, longest=longest):
                 return []

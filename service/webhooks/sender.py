@@ -40,7 +40,7 @@ class Answer:
 
     error: str | None = None
     """For the client. It is the same whatever kept an HTTP answer from coming: a client chooses the address, and a message for
-    each cause would tell which names and ports exist in this network."""
+    each cause would show which names and ports exist in this network."""
     gone: bool = False
     """The receiver wants no more (410)."""
     cause: str = field(default="", compare=False)

@@ -71,6 +71,8 @@ def test_what_was_not_meant_for_clients_stays_in_the_log() -> None:
         message = failures.translate(error).message
         assert "secret" not in message
         assert "division" not in message
+    inside = library.PairSourceError("http://chat.internal:8080/v1 did not answer in 4 attempts; the last: ConnectError")
+    assert "internal" not in failures.translate(inside).message
     assert "line 1: x" in failures.translate(library.PairsError("bad", ["line 1: x"])).message
 
 

@@ -329,7 +329,7 @@ def _make_durable_directory(path: Path) -> None:
 
 
 def _close_to_others(root: Path) -> None:
-    """A root of another user stays as it is: what is created in it is private all the same."""
+    """Leave the root of another user as it is: new files in it are private either way."""
     if root.stat().st_uid == os.geteuid():
         root.chmod(DIRECTORY_MODE)
 
