@@ -174,6 +174,17 @@ def test_other_spellings_stand_beside_what_the_origin_shows_of_them() -> None:
     assert len(report["points"]) == len(points(MEASURED)), "they are no part of the trade-off"
 
 
+def test_the_rest_of_the_scene_is_what_is_kept_of_it_relative_to_origin() -> None:
+    scenes = [cell(ORIGIN, 0.0, "scene", *[0.8] * 4), cell("clear", 1.0, "scene", *[0.6] * 4)]
+    text = tables([*MEASURED, *scenes], [])
+    assert "## The rest of the scene" in text
+    assert "| clear | 80.0% | 60.0% | 75.0% |" in text
+    assert "| shift | 80.0%" not in text, "it was not filmed"
+    assert "The rest of the scene" not in tables(MEASURED, []), "a suite from before filmed none"
+    kept = {one.bar.name: one for one in bars.reached([*scenes, cell("project", 1.0, "scene", *[0.6] * 4)])}["scene kept"]
+    assert (kept.ratio.value, kept.bar.met(kept.ratio.value)) == (0.75, False)
+
+
 def test_the_search_is_set_against_the_best_block_of_all() -> None:
     blocks = [one for layer in range(8) for one in three(f"clear-block-{layer}", 1.0, 0.1 * abs(layer - 3), 0.3, 1.0)]
     measured = [*MEASURED, *blocks, *three("clear-reconstruction", 1.0, 0.5, 0.5, 1.0)]

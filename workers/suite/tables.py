@@ -49,6 +49,7 @@ def tables(measured: Sequence[Measured], searches: Sequence[Search]) -> str:
         _rows("Table 7: block by block", found, BLOCKS),
         _strength("Table 8: against a direction", found, ("clear", *STEERING)),
         _evasive("Table 9: evasive prompts", found),
+        _scene("The rest of the scene", found),
         _spellings("Other spellings", found),
         _probes("Table 11: what a probe reads, block by block", searches),
         _rows("Tables 15 and 19: several concepts at once", found, ("clear", *STACKED)),
@@ -93,6 +94,11 @@ class Rates:
             return None
         above, below = (np.array([one.shares for one in side if one], np.float64) for side in cells)
         return float(relative(above, below))
+
+    def scene_kept(self, variant: str, concepts: Sequence[str]) -> float | None:
+        """In prompts with the concept, the share of frames with everything else that they ask for, relative to the origin's."""
+        above, below = (self.rate(name, concepts, "scene") for name in (variant, ORIGIN))
+        return None if above is None or not below else above / below
 
     def unchanged(self, variant: str, concepts: Sequence[str]) -> float | None:
         """The share of prompts without the concept whose embeddings are the origin's, bit for bit."""
@@ -148,6 +154,18 @@ def _evasive(title: str, found: Rates) -> str:
         for variant in (ORIGIN, *_measured(found, DEFAULT, there))
     ]
     return _table(title, ["method", *cells], rows if len(rows) > 1 else [])
+
+
+def _scene(title: str, found: Rates) -> str:
+    """Prompts with the concept among other things, which must stay: background, motion, style, second object."""
+    there = _common(found, [])
+    origin = found.rate(ORIGIN, there, "scene")
+    rows = [
+        [variant, _percent(origin), _percent(found.rate(variant, there, "scene")), _percent(kept)]
+        for variant in _measured(found, tuple(VARIANTS), there)
+        if (kept := found.scene_kept(variant, there)) is not None
+    ]
+    return _table(title, ["method", "origin", "with the eraser", "scene kept"], rows)
 
 
 def _spellings(title: str, found: Rates) -> str:
