@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from erasers.evaluate.report import evaluate_embeddings
     from erasers.methods.clear_config import ClearConfig
     from erasers.pairs import Pairs
+    from erasers.reading import Outcome, Reading, outcome, read_presence
     from erasers.stack import Handle, Use, attach
     from erasers.training import train
     from erasers.untrained import from_names
@@ -37,13 +38,17 @@ _HOME = {
     "Eraser": "erasers.eraser",
     "EraserError": "erasers.errors",
     "Handle": "erasers.stack",
+    "Outcome": "erasers.reading",
     "Pairs": "erasers.pairs",
+    "Reading": "erasers.reading",
     "Use": "erasers.stack",
     "attach": "erasers.stack",
     "evaluate_embeddings": "erasers.evaluate.report",
     "fingerprint": "erasers.encoders",
     "from_names": "erasers.untrained",
     "load": "erasers.eraser",
+    "outcome": "erasers.reading",
+    "read_presence": "erasers.reading",
     "train": "erasers.training",
 }
 
@@ -53,13 +58,17 @@ __all__ = [
     "Eraser",
     "EraserError",
     "Handle",
+    "Outcome",
     "Pairs",
+    "Reading",
     "Use",
     "attach",
     "evaluate_embeddings",
     "fingerprint",
     "from_names",
     "load",
+    "outcome",
+    "read_presence",
     "train",
 ]
 

@@ -64,6 +64,9 @@ class PromptEncoder:
                 raise PromptTooLong(f"{len(tokens)} tokens, at most {self.max_length} fit: {prompt!r}; shorten it")
         return ids
 
+    def fits(self, prompt: str) -> bool:
+        return self.max_length is None or len(self.tokenizer(prompt, add_special_tokens=True).input_ids) <= self.max_length
+
     @torch.no_grad()
     def batches(self, prompts: Sequence[str]) -> Iterator[EncodedBatch]:
         """Every prompt once, the shortest first."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from erasers import artefact, methods
 from erasers.artefact import ArtefactConfig
+from erasers.concepts import Concept
 from erasers.errors import ArtefactError, ArtefactInvalid, DigestMismatch, StackError
 from erasers.methods.base import AttentionMethod, BlockMethod, Edit, EmbeddingMethod, PromptMethod, Stage
 from erasers.value_checks import check_values
@@ -53,6 +54,10 @@ class Eraser:
         check_values(config, tensors)
         stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         return cls(config, dict(tensors), artefact.digest_of(config.to_bytes(), safetensors.torch.save(stored)))
+
+    def named_in(self, prompt: str) -> str | None:
+        """The first of the concept's names, synonyms included, that the prompt contains."""
+        return Concept(self.concept, synonyms=self.config.synonyms).named_in(prompt)
 
     @property
     def stage(self) -> Stage:

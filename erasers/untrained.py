@@ -1,6 +1,7 @@
 """From a concept's names to an eraser, by a method that needs no training: no pairs, no calibration, no evaluation.
 
-It stands in where nobody trained an eraser. How well it erases is not known beforehand, and its artefact does not say.
+It stands in where nobody trained an eraser. How well it erases is not known beforehand; whether it erased a prompt is measured
+as for any eraser, by a reference that is fitted to template prompts with and without the names.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from torch import Tensor
+
 from erasers import artefact, encoders, methods
 from erasers.arguments import required_tokenizer, text_encoder_of
-from erasers.artefact import ArtefactConfig, EncoderIdentity
+from erasers.artefact import ArtefactConfig, EncoderIdentity, Presence
 from erasers.concepts import Concept
 from erasers.encoding import PromptEncoder, evaluating
 from erasers.eraser import Eraser
@@ -19,6 +22,11 @@ from erasers.errors import ConfigError
 from erasers.methods.base import TrainingFree
 from erasers.methods.config import MethodConfig, config_of
 from erasers.options import require
+from erasers.pairs import Pairs, templates
+from erasers.presence import TENSOR, fit_presence
+
+REFERENCE_PAIRS = 120
+"""Template pairs that the concept's reference is fitted to."""
 
 
 def from_names(
@@ -51,6 +59,8 @@ def from_names(
     _check_spelling(encoder, concept)
     with evaluating(text_encoder):
         fitted = chosen.fit_names(concept, encoder, settings)
+        presence = None if chosen.stage == "negative_prompt" else _presence(encoder, concept)
+    tensors = fitted.tensors if presence is None else fitted.tensors | {TENSOR: presence[0]}
     return Eraser.build(
         ArtefactConfig(
             format_version=artefact.FORMAT_VERSION,
@@ -63,14 +73,33 @@ def from_names(
             layer=fitted.layer,
             strength=float(settings.gamma),
             minimum_strength=None,
-            presence=None,
+            presence=None if presence is None else presence[1],
             gate=None,
             parameters=fitted.parameters,
             recipe=asdict(settings),
             data={},
             seed=0,
         ),
-        fitted.tensors,
+        tensors,
+    )
+
+
+def _presence(encoder: PromptEncoder, concept: Concept) -> tuple[Tensor, Presence] | None:
+    """None where too few of the template prompts fit the encoder, or the names cannot be read from them.
+
+    A worker makes such an eraser while a request waits, so there are few pairs: a second or two on a CPU.
+    """
+    drawn = templates(concept, REFERENCE_PAIRS, seed=0)
+    fitting = [pair for pair in zip(drawn.positive, drawn.negative, strict=True) if all(map(encoder.fits, pair))]
+    if len(fitting) < REFERENCE_PAIRS // 2:
+        return None
+    parts = Pairs.unique(concept, fitting).split(seed=0)
+    held_out = (parts.calibrate, parts.test)
+    return fit_presence(
+        positive=encoder.final_states(parts.train.positive),
+        negative=encoder.final_states(parts.train.negative),
+        held_out=encoder.final_states([prompt for part in held_out for prompt in part.positive]),
+        absent=encoder.final_states([prompt for part in held_out for prompt in part.negative]),
     )
 
 

@@ -118,7 +118,9 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "duplicate_concept": Meaning(422, "The same concept twice in `erase`, after normalising names."),
     "unknown_concept": Meaning(422, "No eraser was ever trained for this concept."),
     "unknown_version": Meaning(422, "The concept has erasers, but not this version."),
-    "invalid_strength": Meaning(422, "The strength of an eraser is a number from 0 to 100."),
+    "invalid_strength": Meaning(
+        422, "A strength that erases nothing, or too little for a policy, or that is more than a request may ask for."
+    ),
     "eraser_not_active": Meaning(409, "The eraser exists, but is not active."),
     "eraser_wrong_encoder": Meaning(409, "The eraser was made for another text encoder than the model's."),
     "not_verifiable": Meaning(422, "No detector of the model can look for a concept that is erased, so `verify` cannot hold."),

@@ -85,6 +85,7 @@ def eraser(row: EraserVersion, known: JobsById, progress: ProgressById | None = 
         digest=row.digest,
         layer=row.layer,
         strength=row.strength,
+        minimum_strength=row.minimum_strength,
         evaluation=row.evaluation,
         claimed_evaluation=row.claimed_evaluation,
         evaluation_job=_evaluation(known.get(row.evaluation_job_id or ""), progress),

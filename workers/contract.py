@@ -16,6 +16,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
+from erasers.verdict import Verdict
+
 SCHEMA_VERSION: Literal[1] = 1
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -44,6 +46,7 @@ FailureCode = Literal[
     "eraser_corrupt",  # its bytes do not have the pinned digest, or do not parse
     "eraser_incompatible",  # made for another text encoder than the one loaded
     "eraser_inactive",  # not proven to have run, or it edited no token of a prompt it should have edited
+    "concept_not_reduced",  # measured: a concept is as present after all erasers acted as before, or put there by one
     "concept_seen",  # verified: what was to be erased is still in the frames
     "not_verifiable",  # to be verified, and the worker has not the detector that was promised
     "prompt_too_long",  # more tokens than the encoder takes; nothing is silently cut off
@@ -87,6 +90,7 @@ class EraserPin(Record):
     version: int = Field(ge=1)
     digest: Digest
     strength: float | None = Field(default=None, ge=0, le=100, description="γ; None means the artefact's own")
+    must_reduce: bool = Field(default=True, description="the job fails where the concept is `not_reduced`")
 
 
 FallbackMethod = Literal["safree", "negprompt"]
@@ -100,6 +104,7 @@ class FallbackPin(Record):
     method: FallbackMethod
     settings: dict[str, JsonValue] = Field(description="options of the method: what decides, with the name, what it does")
     strength: float = Field(ge=0, le=1, description="γ; 1 is all that such a method does")
+    must_reduce: bool = Field(default=True, description="the job fails where the concept is `not_reduced`")
 
 
 class CheckPin(Record):
@@ -179,7 +184,25 @@ class EvaluationTask(MeasuringTask):
 # --- Records in the artifact store ----------------------------------------------------------------------------------
 
 
-class EraserUse(Record):
+class Outcome(Record):
+    """How strongly a concept was present in the prompt's embeddings, measured behind the whole stack (`erasers.presence`).
+
+    All null where it cannot be measured: for a negative prompt, which changes guidance and not the embeddings, or for a
+    concept that cannot be read from them.
+    """
+
+    score_before: Measured = Field(
+        description="without erasers; 0 is the mean of prompts without the concept, 1 that of prompts with it"
+    )
+    score_after: Measured = Field(description="the same after all erasers of the request acted")
+    absent_below: float | None = Field(description="up to this score the concept counts as absent")
+    verdict: Verdict | None = Field(
+        description="`not_present`: the prompt did not contain the concept. `removed`: it did, and scores as absent now. "
+        "`reduced`: less than half of what was above the reference is left. `not_reduced`: more is left, or an eraser added it"
+    )
+
+
+class EraserUse(Outcome):
     """What one eraser did in one request."""
 
     concept: str
@@ -188,11 +211,9 @@ class EraserUse(Record):
     layer: int = Field(description="encoder block, 0-based, at which it acts; the last for what acts behind the encoder")
     strength: float
     tokens_edited: int = Field(ge=0, description="of the prompt; phrases, where it acts on the negative prompt")
-    score_before: Measured = Field(description="how strongly the concept was present at that layer, as the artefact measures it")
-    score_after: Measured
 
 
-class FallbackUse(Record):
+class FallbackUse(Outcome):
     """What a method without training did in one request for a concept that had no active eraser."""
 
     concept: str
@@ -200,10 +221,6 @@ class FallbackUse(Record):
     settings: dict[str, JsonValue]
     strength: float
     tokens_edited: int = Field(ge=0, description="of the prompt; phrases, where it acts on the negative prompt")
-    score_before: Measured = Field(
-        description="how strongly the concept was present where the method acts; 0: no state"
-    )
-    score_after: Measured
 
 
 class Check(CheckPin):
@@ -289,6 +306,7 @@ class TrainingResult(Record):
     encoder_fingerprint: Digest
     layer: int
     strength: float
+    minimum_strength: float | None = Field(description="the smallest that calibration measured to erase the concept")
     seconds: float
     evaluation: dict[str, JsonValue]
     worker: str

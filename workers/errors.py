@@ -15,6 +15,7 @@ WorkerError
 │   ├── EraserCorrupt         not what was pinned
 │   ├── EraserIncompatible    made for another text encoder
 │   ├── EraserInactive        not proven to have run, or edited nothing of its concept
+│   ├── ConceptNotReduced     measured: it is still in the prompt's embeddings
 │   ├── NotVerifiable         nobody here can look for the concept
 │   └── ConceptSeen           somebody looked, and it is there
 ├── ModelUnavailable        the model cannot be loaded, or is another one
@@ -85,6 +86,10 @@ class EraserIncompatible(ErasureRefused):
 
 
 class EraserInactive(ErasureRefused):
+    pass
+
+
+class ConceptNotReduced(ErasureRefused):
     pass
 
 

@@ -46,6 +46,7 @@ RULES: dict[type[BaseException], Rule] = {
     errors.EraserCorrupt: Rule("eraser_corrupt"),
     errors.EraserIncompatible: Rule("eraser_incompatible"),
     errors.EraserInactive: Rule("eraser_inactive"),
+    errors.ConceptNotReduced: Rule("concept_not_reduced"),
     errors.NotVerifiable: Rule("not_verifiable"),
     errors.ConceptSeen: Rule("concept_seen"),
     errors.ModelUnavailable: Rule("model_unavailable"),

@@ -31,7 +31,7 @@ def may_stand_in(wish: Wish, refusal: ErrorCode) -> bool:
     return refusal in _MISSING and bool(wish.fallbacks) and not wish.versions
 
 
-def stand_in(wish: Wish, *, guidance_scale: float, param: str | None) -> AppliedFallback:
+def stand_in(wish: Wish, *, guidance_scale: float, must_reduce: bool, param: str | None) -> AppliedFallback:
     """For a wish that `may_stand_in`. Raises for a strength or a guidance at which the method does not do what is asked."""
     (method,) = wish.fallbacks  # of each wish at most one, and of several what they have in common
     what = f"{method}, which would stand in for an eraser of {wish.concept!r},"
@@ -40,7 +40,9 @@ def stand_in(wish: Wish, *, guidance_scale: float, param: str | None) -> Applied
         message = f"{what} does all that it can at strength 1, but {strength:g} is asked for: give at most 1, or none"
         raise RequestError("invalid_strength", message, param=param and f"{param}.strength")
     check_guidance(what, method, guidance_scale)
-    return AppliedFallback(concept=wish.concept, method=method, settings=dict(SETTINGS[method]), strength=strength)
+    return AppliedFallback(
+        concept=wish.concept, method=method, settings=dict(SETTINGS[method]), strength=strength, must_reduce=must_reduce
+    )
 
 
 def check_guidance(what: str, method: str, guidance_scale: float) -> None:

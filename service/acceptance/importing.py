@@ -55,6 +55,7 @@ def import_eraser(
             digest=digest,
             layer=config.layer,
             strength=config.strength,
+            minimum_strength=config.minimum_strength,
             evaluation=None,
             claimed_evaluation=config.evaluation,
             config=config.recipe,

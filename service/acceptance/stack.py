@@ -3,7 +3,7 @@ fallback by its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -18,6 +18,12 @@ from service.schemas.generations import AppliedEraser, AppliedFallback, Generate
 from service.store import erasers
 from service.store.models import EraserVersion
 from workers.contract import ModelCard
+
+MAX_STRENGTH_MULTIPLE = 2.0
+"""The most that a request may ask for, as a multiple of a version's own strength, where no policy says otherwise."""
+
+Asked = Mapping[str, tuple[str, float | None]]
+"""By concept: the field of the request that names it, and the strength that it asks for."""
 
 
 class Stack(NamedTuple):
@@ -39,16 +45,22 @@ def resolve(session: Session, request: GenerateRequest, card: ModelCard, *, guid
     demanded = _demanded(binding.rules, request)
     wishes = merge((wish_of(item, request.on_missing) for item in erase or ()), demanded)
     registered = erasers.of_concepts(session, [wish.concept for wish in wishes])
+    mandatory = {wish.concept for wish in binding.rules.mandatory}
+    asked = {item.concept: (f"erase[{index}]", item.strength) for index, item in enumerate(erase or ())}
+    if not request.allow_not_reduced:
+        _check_not_0(asked)
 
     def pin(wish: Wish, param: str | None = None) -> AppliedEraser | AppliedFallback:
+        must_reduce = wish.concept in mandatory or not request.allow_not_reduced
         try:
             if wish.concept not in registered:
                 raise unknown_concept(session, wish.concept, param, stand_in=True)
-            return _pin(_version(registered[wish.concept], wish, card, param), wish, card, guidance_scale, param)
+            row = _version(registered[wish.concept], wish, card, param)
+            return _pin(row, wish, card, guidance_scale, must_reduce, param)
         except ServiceError as refusal:
             if not may_stand_in(wish, refusal.code):
                 raise
-        return stand_in(wish, guidance_scale=guidance_scale, param=param)
+        return stand_in(wish, guidance_scale=guidance_scale, must_reduce=must_reduce, param=param)
 
     def pin_demanded(wish: Wish) -> AppliedEraser | AppliedFallback:
         try:
@@ -58,11 +70,41 @@ def resolve(session: Session, request: GenerateRequest, card: ModelCard, *, guid
             raise _refusal(wish, whose, error) from error
 
     pinned = {wish: pin_demanded(wish) for wish in demanded}
-    positions = {item.concept: f"erase[{index}]" for index, item in enumerate(erase or ())}
+    positions = {concept: param for concept, (param, _) in asked.items()}
     acting = [pinned.get(wish) or pin(wish, positions.get(wish.concept)) for wish in wishes]
+    _check_multiple(acting, registered, asked, binding.rules.max_strength_multiple)
     return Stack(
         [one for one in acting if isinstance(one, AppliedEraser)], [one for one in acting if isinstance(one, AppliedFallback)]
     )
+
+
+def _check_not_0(asked: Asked) -> None:
+    for concept, (param, strength) in asked.items():
+        if strength == 0:
+            message = f"a strength of 0 erases nothing: leave {concept!r} out, give a strength, or set allow_not_reduced"
+            raise RequestError("invalid_strength", message, param=f"{param}.strength")
+
+
+def _check_multiple(
+    acting: Sequence[AppliedEraser | AppliedFallback],
+    registered: Mapping[str, Sequence[EraserVersion]],
+    asked: Asked,
+    policy: float | None,
+) -> None:
+    """An eraser that is far stronger than it was measured at moves embeddings to where nothing is known of any concept, and can
+    bring back what another one took out. Policies may demand what they like: operators answer for it."""
+    multiple = MAX_STRENGTH_MULTIPLE if policy is None else policy
+    for one in acting:
+        param, strength = asked.get(one.concept, (None, None))
+        if strength is None or isinstance(one, AppliedFallback):
+            continue
+        (own,) = (row.strength or 0.0 for row in registered[one.concept] if row.version == one.version)
+        if strength > multiple * own:
+            message = (
+                f"strength {strength:g} of {one.concept!r}: at most {multiple * own:g} is taken, {multiple:g} times the "
+                f"{own:g} of version {one.version}; an operator may allow more by max_strength_multiple of a policy"
+            )
+            raise RequestError("invalid_strength", message, param=f"{param}.strength")
 
 
 def _demanded(rules: Rules, request: GenerateRequest) -> tuple[Wish, ...]:
@@ -74,7 +116,9 @@ def _refusal(wish: Wish, whose: str, error: ServiceError) -> StateError:
     return StateError("policy_unsatisfied", message)
 
 
-def _pin(row: EraserVersion, wish: Wish, card: ModelCard, guidance_scale: float, param: str | None) -> AppliedEraser:
+def _pin(
+    row: EraserVersion, wish: Wish, card: ModelCard, guidance_scale: float, must_reduce: bool, param: str | None
+) -> AppliedEraser:
     if row.status != "active":
         raise StateError("eraser_not_active", _not_active(row), param=param)
     if row.encoder_fingerprint != card.encoder_fingerprint:
@@ -83,7 +127,16 @@ def _pin(row: EraserVersion, wish: Wish, card: ModelCard, guidance_scale: float,
         raise AssertionError(f"active version {row.id} without an artefact")
     check_guidance(f"the eraser of {row.concept!r}, version {row.version},", row.method, guidance_scale)
     strength = max(row.strength if strength is None else strength for strength in wish.strengths)
-    return AppliedEraser(concept=row.concept, version=row.version, digest=row.digest, strength=strength, layer=row.layer)
+    if wish.enough:  # a policy may be older than the version
+        strength = max(strength, row.minimum_strength or 0.0)
+    return AppliedEraser(
+        concept=row.concept,
+        version=row.version,
+        digest=row.digest,
+        strength=strength,
+        layer=row.layer,
+        must_reduce=must_reduce,
+    )
 
 
 def _version(versions: Sequence[EraserVersion], wish: Wish, card: ModelCard, param: str | None) -> EraserVersion:

@@ -35,6 +35,10 @@ def generate(
             help="Where no eraser of a concept is active: `refuse` (the default), or `safree` or `negprompt` stands in."
         ),
     ] = None,
+    allow_not_reduced: Annotated[
+        bool,
+        typer.Option("--allow-not-reduced", help="Make the video also where an erased concept is not reduced in the prompt."),
+    ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Look at the frames: no video where an erased concept is still seen.")
     ] = False,
@@ -60,6 +64,7 @@ def generate(
     options: dict[str, Any] = {
         "erase": _erase(erase or [], strength or []) or None,  # left out, so that the defaults of policies hold
         "on_missing": on_missing,
+        "allow_not_reduced": allow_not_reduced or None,
         "verify": verify or None,
         "webhook_url": webhook_url,
         "negative_prompt": negative,
@@ -135,12 +140,13 @@ def _cancel(client: Client, generation_id: str) -> None:
         typer.echo("Cancelled.", err=True)
 
 
-def _score(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.3g}"
-
-
 def _tally(use: dict[str, Any]) -> str:
-    return (
-        f"strength {use['strength']:g}, {use['tokens_edited']} tokens edited, "
-        f"presence {_score(use['score_before'])} → {_score(use['score_after'])}"
-    )
+    return f"{_verdict(use)}; strength {use['strength']:g}, {use['tokens_edited']} tokens edited"
+
+
+def _verdict(use: dict[str, Any]) -> str:
+    """What the receipt says of the concept in the prompt's embeddings; 1 is the mean score of prompts with the concept."""
+    if use["verdict"] is None:
+        return "not measured in the embeddings"
+    scores = f"presence {use['score_before']:.2f} → {use['score_after']:.2f}, absent below {use['absent_below']:.2f}"
+    return f"{use['verdict'].replace('_', ' ')} ({scores})"

@@ -41,6 +41,7 @@ def complete(session: Session, job_id: str, result: TrainingResult, evaluation: 
         digest=result.digest,
         layer=result.layer,
         strength=result.strength,
+        minimum_strength=result.minimum_strength,
         encoder_fingerprint=result.encoder_fingerprint,
         evaluation=evaluation,
     )

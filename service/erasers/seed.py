@@ -68,6 +68,7 @@ def take_in(session: Session, store: ArtifactStore, directory: Path, *, model: s
         digest=digest,
         layer=config.layer,
         strength=config.strength,
+        minimum_strength=config.minimum_strength,
         evaluation=config.evaluation,
         config=config.recipe,
         activate=all(row.encoder_fingerprint != config.encoder.fingerprint for row in versions),

@@ -27,7 +27,13 @@ def _task(job: Job) -> GenerationTask | TrainingTask | EvaluationTask:
 def _generation(job: Job) -> GenerationTask:
     plan = Plan.model_validate(job.plan)
     pins = tuple(
-        EraserPin(concept=eraser.concept, version=eraser.version, digest=eraser.digest, strength=eraser.strength)
+        EraserPin(
+            concept=eraser.concept,
+            version=eraser.version,
+            digest=eraser.digest,
+            strength=eraser.strength,
+            must_reduce=eraser.must_reduce,
+        )
         for eraser in plan.erase
     )
     fallbacks = tuple(FallbackPin(**fallback.model_dump()) for fallback in plan.fallbacks)

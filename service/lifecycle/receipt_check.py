@@ -28,6 +28,11 @@ def differences(plan: Plan, receipt: Receipt, *, video_bytes: int) -> list[str]:
     found = [name for name in accepted if accepted[name] != told[name]]
     if receipt.video_bytes != video_bytes:
         found.append("video_bytes")
+    applied: list[AppliedEraser | AppliedFallback] = [*plan.erase, *plan.fallbacks]
+    uses: list[EraserUse | FallbackUse] = [*receipt.erasers, *receipt.fallbacks]
+    must_reduce = {one.concept for one in applied if one.must_reduce}
+    if any(use.verdict == "not_reduced" and use.concept in must_reduce for use in uses):
+        found.append("erasers: a concept is not reduced")
     if any(check.verdict != "not_seen" or check.share > check.max_share for check in receipt.checks):
         found.append("checks: an erased concept was seen")
     return found

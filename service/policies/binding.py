@@ -67,19 +67,21 @@ def _asks(row: PolicyVersion, concept: str, versions: Collection[int | None] | N
 
 def _rules(rules: PolicyRules) -> Rules:
     limits = ((name, getattr(rules.limits, name)) for name in get_args(LimitName))
+    enough = rules.strength_override_reason is None
     return Rules(
-        mandatory=tuple(wish_of(item, rules.on_missing) for item in rules.mandatory),
-        defaults=tuple(wish_of(item, rules.on_missing) for item in rules.defaults),
+        mandatory=tuple(wish_of(item, rules.on_missing, enough=enough) for item in rules.mandatory),
+        defaults=tuple(wish_of(item, rules.on_missing, enough=enough) for item in rules.defaults),
         verify=rules.verify,
         models=None if rules.models is None else frozenset(rules.models),
         limits={name: most for name, most in limits if most is not None},
+        max_strength_multiple=rules.max_strength_multiple,
     )
 
 
-def wish_of(item: EraseItem, on_missing: OnMissing) -> Wish:
+def wish_of(item: EraseItem, on_missing: OnMissing, *, enough: bool = False) -> Wish:
     versions = frozenset() if item.version is None else frozenset({item.version})
     fallbacks = frozenset() if on_missing == "refuse" else frozenset({on_missing})
-    return Wish(item.concept, versions, frozenset({item.strength}), fallbacks)
+    return Wish(item.concept, versions, frozenset({item.strength}), fallbacks, enough)
 
 
 def _named(found: Iterable[tuple[str, int]]) -> str:

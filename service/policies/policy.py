@@ -19,13 +19,14 @@ LimitName = Literal["width", "height", "num_frames", "num_inference_steps"]
 class Wish:
     """One concept to erase. Without a version the active one acts. A wish for several versions is that of policies which
     contradict each other: nothing fulfils it. Of several strengths the greatest, None being the eraser's own, which only
-    the registry knows. Where no eraser is active one of `fallbacks` may stand in, which all who wish for the concept must
-    allow: none may, unless somebody says so."""
+    the registry knows; with `enough` at least the smallest that was measured to erase the concept. Where no eraser is active
+    one of `fallbacks` may stand in, which all who wish for the concept must allow: none may, unless somebody says so."""
 
     concept: str
     versions: frozenset[int] = frozenset()
     strengths: frozenset[float | None] = frozenset({None})
     fallbacks: frozenset[FallbackMethod] = frozenset()
+    enough: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Rules:
     verify: bool = False
     models: frozenset[str] | None = None  # None: all
     limits: Mapping[LimitName, int] = field(default_factory=dict)
+    max_strength_multiple: float | None = None  # None: nobody says
 
 
 def join(policies: Iterable[Rules]) -> Rules:
@@ -53,6 +55,9 @@ def join(policies: Iterable[Rules]) -> Rules:
         verify=any(rules.verify for rules in every),
         models=frozenset.intersection(*allowed) if allowed else None,
         limits=limits,
+        max_strength_multiple=min(
+            (rules.max_strength_multiple for rules in every if rules.max_strength_multiple is not None), default=None
+        ),
     )
 
 
@@ -62,7 +67,11 @@ def unite(wishes: Iterable[Wish]) -> tuple[Wish, ...]:
     for wish in wishes:
         other = united.get(wish.concept, wish)
         united[wish.concept] = Wish(
-            wish.concept, wish.versions | other.versions, wish.strengths | other.strengths, wish.fallbacks & other.fallbacks
+            wish.concept,
+            wish.versions | other.versions,
+            wish.strengths | other.strengths,
+            wish.fallbacks & other.fallbacks,
+            wish.enough or other.enough,
         )
     return tuple(united[concept] for concept in sorted(united))
 
@@ -77,5 +86,6 @@ def merge(requested: Iterable[Wish], mandatory: Iterable[Wish]) -> tuple[Wish, .
             must.versions or asked.versions,
             must.strengths | asked.strengths,
             must.fallbacks & asked.fallbacks,
+            must.enough or asked.enough,
         )
     return tuple(joined[concept] for concept in sorted(joined))

@@ -13,6 +13,8 @@ from service.erasers import aliases
 from service.errors import MissingError, RequestError
 from service.http.body import StrictRoute
 from service.http.handlers import responses
+from service.policies.strengths import below_minimum, check_each_acts
+from service.schemas.generations import EraseItem
 from service.schemas.policies import Policies, Policy, PolicyRules
 from service.store import keys, policies
 from service.store.models import PolicyVersion
@@ -55,16 +57,28 @@ def get_policy(
 @router.put("/{name}", responses=_PUT_ERRORS, summary="Make a policy, or its next version")
 def put_policy(name: PolicyName, request: PolicyRules, gateway: GatewayDep, caller: OperatorDep) -> Policy:
     """In force from the next request on; what was accepted before is not touched. The erasers that it names need not be active
-    yet: until they are, the requests of its keys are refused. An alias is put down as the concept that it means now."""
+    yet: until they are, the requests of its keys are refused. An alias is put down as the concept that it means now.
+
+    A strength below the smallest that was measured to erase the concept is refused, unless `strength_override_reason` says why.
+    That is judged by the version that the policy names, or by those that are active now. Where a version with a higher minimum
+    becomes active later, its minimum acts in the place of the policy's strength."""
     with gateway.database.exclusive() as session:
         for index, key_id in enumerate(request.keys or ()):  # a policy that binds nobody by mistake would hold nothing back
             if keys.find_valid(session, key_id) is None:
                 param = f"keys[{index}]"
                 raise RequestError("invalid_request", f"{param}: no valid key {key_id!r}: GET /keys lists them", param=param)
-        named = {field: aliases.resolve(session, getattr(request, field), param=field) for field in ("mandatory", "defaults")}
+        named: dict[str, list[EraseItem]] = {
+            field: aliases.resolve(session, getattr(request, field), param=field) for field in ("mandatory", "defaults")
+        }
+        for field, items in named.items():
+            check_each_acts(field, items)
+        weak = [found for field, items in named.items() for found in below_minimum(session, field, items)]
+        if weak and request.strength_override_reason is None:
+            raise weak[0].refusal()
         rules = request.model_copy(update=named).model_dump(mode="json")
         row = policies.put(session, name=name, rules=rules, created_by=caller.key_id)
-        record(session, "policy.put", name, {"version": row.version, "rules": row.rules}, actor=caller.key_id)
+        details = {"version": row.version, "rules": row.rules, "below_minimum": [one.as_dict() for one in weak]}
+        record(session, "policy.put", name, details, actor=caller.key_id)
     return views.policy(row)
 
 

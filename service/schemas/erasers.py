@@ -163,6 +163,9 @@ class Eraser(ResponseBody):
     digest: str | None
     layer: int | None = Field(description="encoder block, 0-based, at which it acts; the last for what acts behind the encoder")
     strength: float | None
+    minimum_strength: float | None = Field(
+        description="the smallest that calibration measured to erase the concept; policies may demand no less"
+    )
     evaluation: dict[str, Any] | None = Field(description="measured on this installation; null until that is done")
     claimed_evaluation: dict[str, Any] | None = Field(
         description="the sender's claim: numbers that an imported artifact brought along. The gate never reads them"

@@ -29,7 +29,9 @@ class EraseItem(RequestBody):
         default=None, ge=1, le=2**31 - 1, description="default: the version that is active when the request arrives"
     )
     strength: Annotated[float, BeforeValidator(lambda value: _strength(value))] | None = Field(
-        default=None, description="γ, 0 to 100; default the eraser's own. 0 changes nothing."
+        default=None,
+        description="γ; default the eraser's own, and at most twice that unless a policy allows more. 0 erases nothing, and is "
+        "taken only with `allow_not_reduced`.",
     )
 
 
@@ -103,6 +105,11 @@ class PromptRequest(RequestBody):
         "`fallbacks` and the receipt then say. A concept with a version never falls back, nor one that a policy names "
         "unless the policy says so too.",
     )
+    allow_not_reduced: bool = Field(
+        default=False,
+        description="make the video also where the receipt says that a concept is `not_reduced`; without it the generation fails "
+        "with `concept_not_reduced`. Does not hold for concepts that a policy makes mandatory.",
+    )
     verify: bool = Field(
         default=False,
         description="look at the frames with the detectors of all concepts that are erased, as `checks` and the receipt then "
@@ -152,6 +159,7 @@ class AppliedEraser(ResponseBody):
     digest: Digest
     strength: float = Field(description="γ")
     layer: int = Field(description="encoder block, 0-based, at which it acts; the last for what acts behind the encoder")
+    must_reduce: bool = Field(description="the generation fails where the concept is `not_reduced`")
 
 
 class AppliedFallback(ResponseBody):
@@ -162,6 +170,7 @@ class AppliedFallback(ResponseBody):
     method: FallbackMethod
     settings: dict[str, Any] = Field(description="options of the method")
     strength: float = Field(description="γ")
+    must_reduce: bool = Field(description="the generation fails where the concept is `not_reduced`")
 
 
 class PlannedCheck(ResponseBody):

@@ -45,9 +45,24 @@ class PolicyRules(RequestBody):
         | None
     ) = Field(default=None, description="ids of the keys that it binds; default all, also operators' and those made later")
     mandatory: Erase = Field(
-        default=[], description="act in every generation: this version, at least this strong; default the active one, as it is"
+        default=[],
+        description="act in every generation: this version, at least this strong; default the active one, as it is. Where the "
+        "concept is `not_reduced` the generation fails, whatever the request says.",
     )
     defaults: Erase = Field(default=[], description="act where a request has no `erase` at all")
+    strength_override_reason: Annotated[Text, StringConstraints(min_length=1, max_length=500)] | None = Field(
+        default=None,
+        description="why strengths of this policy may be below the smallest that was measured to erase the concept "
+        "(`minimum_strength` of the version); kept in the audit log. Without it such a strength is refused, and raised to the "
+        "minimum where a later version has a higher one.",
+    )
+    max_strength_multiple: float | None = Field(
+        default=None,
+        ge=1,
+        le=4,
+        description="the most that a request may ask for, as a multiple of a version's own strength; default 2, and of several "
+        "policies the smallest. More than 4 is not to be had: erasers that strong bring back what others took out.",
+    )
     on_missing: OnMissing = Field(
         default="refuse",
         description="what becomes of a request when none of the erasers that this policy names for a concept is active: "

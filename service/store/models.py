@@ -150,6 +150,7 @@ class EraserVersion(Base):
     digest: Mapped[str | None] = mapped_column(String(64))
     layer: Mapped[int | None]
     strength: Mapped[float | None]
+    minimum_strength: Mapped[float | None]
     evaluation: Mapped[dict[str, Any] | None]  # None: not measured here yet
     claimed_evaluation: Mapped[dict[str, Any] | None]  # what an imported artifact says of itself; the gate never reads it
     config: Mapped[dict[str, Any]]

@@ -96,11 +96,13 @@ def add_eraser(
     evaluation: dict[str, Any] | None = None,
     active: bool = True,
     method: str = "clear",
+    minimum_strength: float | None = None,
 ) -> EraserVersion:
     """A version as if it had been shipped or trained before."""
     return insert_eraser(
-        gateway_of(client).database, concept, fingerprint=fingerprint, evaluation=evaluation, active=active, method=method
-    )
+        gateway_of(client).database, concept, fingerprint=fingerprint, evaluation=evaluation, active=active, method=method,
+        minimum_strength=minimum_strength,
+    )  # fmt: skip
 
 
 def insert_eraser(
@@ -111,6 +113,7 @@ def insert_eraser(
     evaluation: dict[str, Any] | None = None,
     active: bool = True,
     method: str = "clear",
+    minimum_strength: float | None = None,
 ) -> EraserVersion:
     """As `add_eraser`, where the gateway is another process."""
     with database.write() as session:
@@ -123,6 +126,7 @@ def insert_eraser(
             digest=digest_of(f"{concept}{fingerprint}{active}"),
             layer=5,
             strength=1.5,
+            minimum_strength=minimum_strength,
             evaluation=PASSING if evaluation is None else evaluation,
             config={},
             activate=active,
@@ -204,7 +208,8 @@ class Hand:
             self.store.put(eraser_key(digest, name), b"{}")
         result = TrainingResult(
             id=task.id, attempt=task.attempt, digest=digest, concept=task.concept, version=task.version, method=task.method,
-            encoder_fingerprint=FINGERPRINT, layer=3, strength=2.0, seconds=4.0, worker=self.name, created_at=NOW,
+            encoder_fingerprint=FINGERPRINT, layer=3, strength=2.0, minimum_strength=1.0, seconds=4.0, worker=self.name,
+            created_at=NOW,
             evaluation=PASSING if evaluation is None else evaluation,
         )  # fmt: skip
         self.store.put(training_result_key(task.id, task.attempt), result.model_dump_json().encode())
@@ -250,16 +255,20 @@ class Hand:
         self.hint(kind, task)
 
 
+REDUCED: dict[str, Any] = {"score_before": 0.9, "score_after": 0.1, "absent_below": 0.35, "verdict": "removed"}
+"""What an eraser did, as a receipt says it."""
+
+
 def receipt_of(task: GenerationTask, **changes: Any) -> Receipt:
     uses = tuple(
         EraserUse(
             concept=pin.concept, version=pin.version, digest=pin.digest, layer=5, strength=pin.strength or 0.0,
-            tokens_edited=3, score_before=0.9, score_after=0.1,
+            tokens_edited=3, **REDUCED,
         )
         for pin in task.erase
     )  # fmt: skip
     fallbacks = tuple(
-        FallbackUse(**fallback.model_dump(), tokens_edited=2, score_before=0.8, score_after=0.2) for fallback in task.fallbacks
+        FallbackUse(**fallback.model_dump(exclude={"must_reduce"}), tokens_edited=2, **REDUCED) for fallback in task.fallbacks
     )
     checks = tuple(Check(**check.model_dump(), share=0.0, verdict="not_seen") for check in task.checks)
     own = {"prompt", "negative_prompt", "erase", "fallbacks", "checks", "schema_version"}

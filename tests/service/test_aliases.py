@@ -151,7 +151,7 @@ def test_a_policy_keeps_the_concept_that_an_alias_meant(client: TestClient) -> N
     name(client, "roof", "parachute")
     assert [(item["concept"], item["strength"]) for item in generate(client)["erase"]] == [("church", 3.0)]
     assert client.delete("/aliases/roof").is_success
-    weaker = generate(client, erase=[{"concept": "church", "strength": 0}])
+    weaker = generate(client, erase=[{"concept": "church", "strength": 0.1}])
     assert [(item["concept"], item["strength"]) for item in weaker["erase"]] == [("church", 3.0)]
 
 

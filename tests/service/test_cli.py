@@ -121,6 +121,7 @@ def test_the_report_has_what_was_measured_together_with_others(clearway: Clearwa
     pair = {"eraser": {"concept": "church", "version": 1, "digest": "a" * 64}, "measured": "frames", "n": 2, "origin_rate": 0.5}
     with closing(Database(settings.database_url.get_secret_value())) as database, database.write() as session:
         numbers: dict[str, Any] = {"evaluation": {**PASSING, "interactions": [pair]}, "layer": 1, "strength": 1.0, "config": {}}
+        numbers |= {"minimum_strength": None}
         names: dict[str, Any] = {
             "concept": "cat",
             "method": "clear",

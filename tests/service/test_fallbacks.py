@@ -14,7 +14,7 @@ from erasers import methods
 from erasers.options import from_mapping
 from service.acceptance.fallback import SETTINGS
 from tests.service.calls import generate, settled, wait_until
-from tests.service.hand import Hand, add_eraser
+from tests.service.hand import REDUCED, Hand, add_eraser
 from tests.service.test_audit import the
 from tests.service.test_idempotency import send
 from tests.service.test_metrics import series
@@ -22,7 +22,11 @@ from tests.service.test_policies import plan, put, refused, stack
 from workers.contract import FallbackPin, FallbackUse
 
 README = (Path(__file__).parents[2] / "service" / "README.md").read_text()
-ZEBRA = {"concept": "zebra", "method": "safree", "settings": {"alpha": 0.01, "reference": False}, "strength": 1.0}
+ZEBRA = {
+    "concept": "zebra", "method": "safree", "settings": {"alpha": 0.01, "reference": False}, "strength": 1.0, "must_reduce": True,
+}  # fmt: skip
+USED = {name: value for name, value in ZEBRA.items() if name != "must_reduce"} | {"tokens_edited": 2} | REDUCED
+"""As the receipt of `Hand` says it."""
 
 
 def standing_in(body: dict[str, Any]) -> list[str]:
@@ -47,7 +51,7 @@ def test_on_the_plan_the_task_the_generation_and_the_receipt(client: TestClient,
     hand.finish(task)
     done = wait_until(lambda: settled(client, accepted["id"]))
     assert done["status"] == "succeeded"
-    assert {**ZEBRA, "tokens_edited": 2, "score_before": 0.8, "score_after": 0.2} in done["receipt"]["fallbacks"]
+    assert USED in done["receipt"]["fallbacks"]
     assert client.get(accepted["links"]["receipt"]).json()["fallbacks"] == done["receipt"]["fallbacks"]
     assert client.get(f"/v1/videos/{accepted['id']}").json()["fallbacks"] == [ZEBRA]
     assert series(client)['clearway_fallback_uses_total{method="safree"}'] == 1
@@ -59,7 +63,7 @@ def test_on_the_plan_the_task_the_generation_and_the_receipt(client: TestClient,
 )
 def test_a_receipt_with_another_fallback_shows_no_video(client: TestClient, hand: Hand, change: dict[str, Any] | None) -> None:
     accepted = generate(client, erase=["zebra"], on_missing="safree")
-    use = FallbackUse.model_validate({**ZEBRA, "tokens_edited": 2, "score_before": 0.8, "score_after": 0.2})
+    use = FallbackUse.model_validate(USED)
     hand.finish(hand.take_generation(), fallbacks=() if change is None else (use.model_copy(update=change),))
     done = wait_until(lambda: settled(client, accepted["id"]))
     assert (done["status"], done["error"]["code"]) == ("failed", "receipt_mismatch")
@@ -103,6 +107,10 @@ def test_names_and_their_number_are_checked_as_ever(shared: TestClient) -> None:
 def test_strength_and_guidance_at_which_it_would_do_something_else(shared: TestClient) -> None:
     weak = plan(shared, erase=[{"concept": "zebra", "strength": 0.5}], on_missing="safree")
     assert weak["fallbacks"][0]["strength"] == 0.5
+    nothing = {"erase": [{"concept": "zebra", "strength": 0}], "on_missing": "safree"}
+    assert refused(shared, **nothing)[:2] == ("invalid_strength", "erase[0].strength")
+    allowed = plan(shared, **nothing, allow_not_reduced=True)["fallbacks"][0]
+    assert (allowed["strength"], allowed["must_reduce"]) == (0.0, False)
     strong = {"erase": ["church", {"concept": "zebra", "strength": 1.5}], "on_missing": "safree"}
     assert refused(shared, **strong)[:2] == ("invalid_strength", "erase[1].strength")
     negprompt = {"erase": ["zebra"], "on_missing": "negprompt"}
@@ -128,7 +136,7 @@ def test_a_policy_may_say_so_itself(client: TestClient) -> None:
     assert refused(client, erase=["zebra"])[:2] == ("unknown_concept", "erase[0]"), "who asks for it must agree"
     assert refused(client, erase=["zebra"], on_missing="negprompt")[0] == "unknown_concept"
     assert refused(client, erase=["horse"])[0] == "unknown_concept", "what a policy does not name is the request's affair"
-    weaker = plan(client, erase=[{"concept": "zebra", "strength": 0}], on_missing="safree")
+    weaker = plan(client, erase=[{"concept": "zebra", "strength": 0.1}], on_missing="safree", allow_not_reduced=True)
     assert weaker["fallbacks"] == [ZEBRA]
     put(client, "another", mandatory=["zebra"], on_missing="negprompt")
     assert refused(client)[0] == "policy_unsatisfied", "two that name different methods agree on none"

@@ -112,9 +112,12 @@ def test_a_dry_run_tells_the_plan_and_leaves_nothing(client: TestClient, hand: H
 
 
 def test_the_stack_is_canonical_and_strengths_are_pinned(client: TestClient, hand: Hand) -> None:
-    generate(client, erase=[{"concept": "parachute", "strength": 0}, "church"])
+    generate(client, erase=[{"concept": "parachute", "strength": 0.5}, "church"])
     task = hand.take_generation()
-    assert [(pin.concept, pin.strength) for pin in task.erase] == [("church", 1.5), ("parachute", 0.0)]
+    assert [(pin.concept, pin.strength, pin.must_reduce) for pin in task.erase] == [
+        ("church", 1.5, True),
+        ("parachute", 0.5, True),
+    ]
 
 
 @pytest.mark.both_databases

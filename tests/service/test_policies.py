@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.store.models import Job
 from tests.service.calls import code, generate, settled, wait_until
 from tests.service.conftest import serving, user_of
-from tests.service.hand import Hand, add_eraser, gateway_of
+from tests.service.hand import Hand, add_eraser, gateway_of, receipt_of
 from tests.service.test_idempotency import restarted
 
 README = (Path(__file__).parents[2] / "service" / "README.md").read_text()
@@ -100,7 +100,6 @@ def test_on_the_plan_on_the_generation_and_with_the_worker(client: TestClient, h
         ("church", None, ("church", 1, 1.5)),
         ("church", [], ("church", 1, 1.5)),
         ("church", ["church@1"], ("church", 1, 1.5)),
-        ("church", [{"concept": "church", "strength": 0}], ("church", 1, 1.5)),
         ("church", [{"concept": "CHURCH", "strength": 0.1}], ("church", 1, 1.5)),
         ("church", [{"concept": "church", "strength": 3}], ("church", 1, 3.0)),
         ({"concept": "church", "strength": 2}, [{"concept": "church", "strength": 1.9}], ("church", 1, 2.0)),
@@ -289,3 +288,106 @@ def test_it_survives_a_restart_and_rows_from_before_are_read(settings: Settings)
         assert client.get(old["links"]["self"]).json()["policies"] == []
     with restarted(settings) as again:
         assert stack(plan(again)) == [("church", 1, 1.5)]
+
+
+def put_refused(client: TestClient, **rules: Any) -> tuple[str, str | None, str]:
+    response = client.put("/policies/house", json=rules)
+    assert response.status_code == 422, response.text
+    error = response.json()["error"]
+    return error["code"], error["param"], error["message"]
+
+
+@pytest.mark.parametrize("field", ["mandatory", "defaults"])
+def test_a_policy_that_erases_nothing_or_too_little_is_refused(client: TestClient, field: str) -> None:
+    add_eraser(client, "tench", minimum_strength=1.25)
+    for strength in (0, 0.0, -0.0):
+        assert put_refused(client, **{field: [{"concept": "tench", "strength": strength}]})[:2] == (
+            "invalid_strength",
+            f"{field}[0].strength",
+        )
+    for item in ({"concept": "tench", "strength": 1.2}, {"concept": "tench", "version": 1, "strength": 1.2}):
+        code_, param, message = put_refused(client, **{field: ["church", item]})
+        assert (code_, param) == ("invalid_strength", f"{field}[1].strength")
+        assert "below 1.25" in message
+        assert "strength_override_reason" in message
+    assert client.put("/aliases/fish", json={"concept": "tench"}).is_success
+    assert put_refused(client, **{field: [{"concept": "fish", "strength": 1.2}]})[0] == "invalid_strength"
+    assert client.get("/policies").json()["data"] == []
+    put(client, **{field: [{"concept": "tench", "strength": 1.25}, {"concept": "church", "strength": 0.1}]})
+    assert stack(plan(client)) == [("church", 1, 0.1), ("tench", 1, 1.25)], "of the church no minimum is known"
+
+
+def test_a_reason_overrides_the_minimum_and_is_in_the_audit_log(client: TestClient) -> None:
+    add_eraser(client, "tench", minimum_strength=1.25)
+    weak = [{"concept": "tench", "strength": 0.5}]
+    made = put(client, mandatory=weak, strength_override_reason="a pilot with two customers")
+    assert made["rules"]["strength_override_reason"] == "a pilot with two customers"
+    assert stack(plan(client)) == [("tench", 1, 0.5)]
+    (entry,) = [item for item in client.get("/audit").json()["data"] if item["action"] == "policy.put"]
+    assert entry["details"]["rules"]["strength_override_reason"] == "a pilot with two customers"
+    assert entry["details"]["below_minimum"] == [
+        {"param": "mandatory[0]", "concept": "tench", "strength": 0.5, "version": 1, "minimum": 1.25}
+    ]
+    assert put_refused(client, mandatory=weak, strength_override_reason="")[:2] == ("invalid_request", "strength_override_reason")
+    put(client, "another", mandatory=[{"concept": "church", "strength": 1}])
+    put(client, "third", defaults=[{"concept": "tench", "strength": 1.3}])
+    assert stack(plan(client)) == [("church", 1, 1.0), ("tench", 1, 1.3)]
+
+
+def test_a_version_with_a_higher_minimum_raises_an_older_policys_strength(client: TestClient) -> None:
+    put(client, mandatory=[{"concept": "church", "strength": 1}])
+    assert stack(plan(client)) == [("church", 1, 1.0)]
+    add_eraser(client, "church", active=False, minimum_strength=1.25)
+    assert client.post("/erasers/church/2/activate").is_success
+    assert stack(plan(client)) == [("church", 2, 1.25)]
+    assert stack(plan(client, erase=[{"concept": "church", "strength": 0.1}])) == [("church", 2, 1.25)]
+    put(client, strength_override_reason="measured on our own clips", mandatory=[{"concept": "church", "strength": 1}])
+    assert stack(plan(client)) == [("church", 2, 1.0)]
+
+
+def test_a_request_asks_for_at_most_twice_the_own_strength_unless_a_policy_allows_more(client: TestClient) -> None:
+    put(client, mandatory=["parachute"])
+    attack = ["church", {"concept": "parachute", "strength": 100}]
+    code_, param, message = refused(client, erase=attack)
+    assert (code_, param) == ("invalid_strength", "erase[1].strength")
+    assert "at most 3" in message
+    assert "max_strength_multiple" in message
+    for erase in ([{"concept": "church", "strength": 3.01}], [{"concept": "church", "version": 1, "strength": 100}]):
+        assert refused(client, erase=erase)[:2] == ("invalid_strength", "erase[0].strength")
+    assert stack(plan(client, erase=[{"concept": "church", "strength": 3}])) == [("church", 1, 3.0), ("parachute", 1, 1.5)]
+    put(client, "laboratory", max_strength_multiple=4)
+    assert stack(plan(client, erase=[{"concept": "church", "strength": 6}]))[0] == ("church", 1, 6.0)
+    put(client, "strict", max_strength_multiple=1)
+    assert refused(client, erase=[{"concept": "church", "strength": 1.6}])[0] == "invalid_strength", "the smallest of several"
+    assert put_refused(client, max_strength_multiple=4.5)[:2] == ("invalid_request", "max_strength_multiple")
+
+
+def test_not_reduced_may_be_allowed_except_for_what_is_mandatory(client: TestClient, hand: Hand) -> None:
+    put(client, mandatory=["church"], defaults=["parachute"])
+    erase = {"erase": ["church", "parachute"]}
+
+    def must_reduce(**body: Any) -> dict[str, bool]:
+        return {item["concept"]: item["must_reduce"] for item in plan(client, **body)["erase"]}
+
+    assert must_reduce(**erase) == {"church": True, "parachute": True}
+    for body in (erase, {}):
+        assert must_reduce(**body, allow_not_reduced=True) == {"church": True, "parachute": False}
+    nothing = {"erase": [{"concept": "church", "strength": 0}]}
+    assert refused(client, **nothing)[:2] == ("invalid_strength", "erase[0].strength")
+    assert stack(plan(client, **nothing, allow_not_reduced=True)) == [("church", 1, 1.5)], "the policy's strength acts"
+    accepted = generate(client, **erase, allow_not_reduced=True)
+    assert [item["must_reduce"] for item in accepted["erase"]] == [True, False]
+    assert [pin.must_reduce for pin in hand.take_generation().erase] == [True, False]
+
+
+@pytest.mark.parametrize(("concept", "status"), [("church", "failed"), ("parachute", "succeeded")])
+def test_a_receipt_that_breaks_the_promise_shows_no_video(client: TestClient, hand: Hand, concept: str, status: str) -> None:
+    """Even if a worker should not have failed the job itself."""
+    put(client, mandatory=["church"])
+    accepted = generate(client, erase=["parachute"], allow_not_reduced=True)
+    task = hand.take_generation()
+    uses = [
+        use.model_copy(update={"verdict": "not_reduced"}) if use.concept == concept else use for use in receipt_of(task).erasers
+    ]
+    hand.finish(task, erasers=tuple(uses))
+    assert wait_until(lambda: settled(client, accepted["id"]))["status"] == status

@@ -26,6 +26,7 @@ from workers.contract import (
     KnownWorld,
     MeasuringTask,
     ModelCard,
+    Outcome,
     PromptPair,
     Receipt,
     Record,
@@ -97,8 +98,10 @@ RECORDS: dict[str, Record] = {
                 layer=4,
                 strength=2.0,
                 tokens_edited=6,
-                score_before=5.5,
+                score_before=1.0,
                 score_after=0.25,
+                absent_below=0.375,
+                verdict="removed",
             ),
         ),
         fallbacks=(
@@ -108,8 +111,10 @@ RECORDS: dict[str, Record] = {
                 settings={"alpha": 0.01, "reference": False},
                 strength=1.0,
                 tokens_edited=2,
-                score_before=0.75,
-                score_after=0.125,
+                score_before=None,
+                score_after=None,
+                absent_below=None,
+                verdict=None,
             ),
         ),
         checks=(Check(concept="parachute", detector="miniature", max_share=0.25, share=0.125, verdict="not_seen"),),
@@ -139,6 +144,7 @@ RECORDS: dict[str, Record] = {
         encoder_fingerprint=C,
         layer=4,
         strength=2.0,
+        minimum_strength=1.5,
         seconds=31.5,
         evaluation={
             "origin_rate": 0.9,
@@ -226,7 +232,7 @@ def test_records_are_written_as_agreed(name: str) -> None:
 def test_every_record_has_a_golden_file() -> None:
     parts = {
         *(Record, Check, CheckPin, EraserPin, EraserUse, FallbackPin, FallbackUse),
-        *(PromptPair, Interaction, KnownWorld, MeasuringTask),
+        *(PromptPair, Interaction, Outcome, KnownWorld, MeasuringTask),
     }
     records = {thing for thing in vars(contract).values() if isinstance(thing, type) and issubclass(thing, Record)}
     assert records - parts == {type(record) for record in RECORDS.values()}

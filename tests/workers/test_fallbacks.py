@@ -68,8 +68,9 @@ def test_negprompt_acts_where_there_is_guidance_and_nowhere_else(
     guided, without = (task_for(wan, id=f"gen_{scale:g}", guidance_scale=scale, fallbacks=(fallback,)) for scale in (4.0, 1.0))
     run(guided)
     wanted = FallbackUse(
-        concept="lantern", method="negprompt", settings={}, strength=1.0, tokens_edited=1, score_before=0.0, score_after=0.0
-    )
+        concept="lantern", method="negprompt", settings={}, strength=1.0, tokens_edited=1,
+        score_before=None, score_after=None, absent_below=None, verdict=None,
+    )  # fmt: skip
     assert receipt_of(store, guided).fallbacks == (wanted,)
     store.delete("videos/gen_4")
     run(without)

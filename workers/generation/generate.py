@@ -29,8 +29,8 @@ def generate(here: Resident, task: GenerationTask, attempt: Attempt) -> Receipt:
         verification.check_pins(task.checks, task.model, here.watch)
     with attempt.stage("encode"):
         conditioning = pipeline.encode(task.prompt, task.negative_prompt, stack)
-        uses = eraser_uses(task.erase, trained, conditioning.uses, prompt=task.prompt)
-        fallbacks = fallback_uses(task.fallbacks, untrained, conditioning.uses, prompt=task.prompt)
+        uses = eraser_uses(task.erase, trained, conditioning, prompt=task.prompt)
+        fallbacks = fallback_uses(task.fallbacks, untrained, conditioning, prompt=task.prompt)
     with attempt.stage("denoise"):
         latents = pipeline.denoise([conditioning], [task.seed], shape, attempt.step)
     with attempt.stage("decode"):

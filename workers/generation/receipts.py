@@ -6,18 +6,18 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from erasers.concepts import Concept
 from workers.contract import Check, EraserPin, EraserUse, FallbackPin, FallbackUse, GenerationTask, Receipt
-from workers.errors import EraserInactive
-from workers.pipelines.base import Stack
+from workers.errors import ConceptNotReduced, EraserInactive
+from workers.pipelines.base import Conditioning, Stack
 from workers.store.records import utc_now
 
 if TYPE_CHECKING:
     from erasers import Eraser, Use
 
 
-def eraser_uses(pins: Sequence[EraserPin], stack: Stack, uses: Sequence[Use], *, prompt: str) -> tuple[EraserUse, ...]:
-    """One record per pinned eraser, in the order of the request. Raises `EraserInactive` unless each did its part.
+def eraser_uses(pins: Sequence[EraserPin], stack: Stack, conditioning: Conditioning, *, prompt: str) -> tuple[EraserUse, ...]:
+    """One record per pinned eraser, in the order of the request. Raises `EraserInactive` unless each did its part, and
+    `ConceptNotReduced` where that changed nothing and the pin does not allow it.
 
     An eraser may leave a prompt alone that has nothing of its concept: a sparse one finds no feature there, a gated one
     stays shut. A prompt that names the concept must have been edited, gate or no gate.
@@ -25,36 +25,55 @@ def eraser_uses(pins: Sequence[EraserPin], stack: Stack, uses: Sequence[Use], *,
     records = []
     for pin, eraser in zip(pins, stack.erasers, strict=True):
         what = f"the eraser of {pin.concept!r} (version {pin.version})"
-        use = _checked(eraser, uses, prompt, what=what, cure="train it with prompts like this one")
-        records.append(EraserUse(concept=pin.concept, version=pin.version, digest=use.digest, layer=use.layer, **_numbers(use)))
+        use = _checked(eraser, conditioning, prompt, what=what, cure="train it with prompts like this one")
+        measured = _measured(eraser, conditioning, what=what, must_reduce=pin.must_reduce)
+        records.append(
+            EraserUse(concept=pin.concept, version=pin.version, digest=use.digest, layer=use.layer, **_numbers(use), **measured)
+        )
     return tuple(records)
 
 
-def fallback_uses(pins: Sequence[FallbackPin], stack: Stack, uses: Sequence[Use], *, prompt: str) -> tuple[FallbackUse, ...]:
+def fallback_uses(
+    pins: Sequence[FallbackPin], stack: Stack, conditioning: Conditioning, *, prompt: str
+) -> tuple[FallbackUse, ...]:
     """As `eraser_uses`, of those that were made of a name; the settings are what each was made with."""
     records = []
     for pin, eraser in zip(pins, stack.erasers, strict=True):
         what = f"{eraser.method}, which stands in for an eraser of {pin.concept!r},"
-        use = _checked(eraser, uses, prompt, what=what, cure="train an eraser of it")
+        use = _checked(eraser, conditioning, prompt, what=what, cure="train an eraser of it")
+        measured = _measured(eraser, conditioning, what=what, must_reduce=pin.must_reduce)
         settings = {name: eraser.config.recipe[name] for name in pin.settings}
-        records.append(FallbackUse(concept=pin.concept, method=pin.method, settings=settings, **_numbers(use)))
+        records.append(FallbackUse(concept=pin.concept, method=pin.method, settings=settings, **_numbers(use), **measured))
     return tuple(records)
 
 
-def _checked(eraser: Eraser, uses: Sequence[Use], prompt: str, *, what: str, cure: str) -> Use:
-    use = next((use for use in uses if use.digest == eraser.digest), None)
-    if use is None or use.rows == 0 or use.score_before is None or use.score_after is None:
+def _checked(eraser: Eraser, conditioning: Conditioning, prompt: str, *, what: str, cure: str) -> Use:
+    use = next((use for use in conditioning.uses if use.digest == eraser.digest), None)
+    if use is None or use.rows == 0:
         raise EraserInactive(f"{what} was not applied to the prompt")
     if use.tokens_edited == 0 and use.strength > 0:
-        named = Concept(eraser.concept, synonyms=eraser.config.synonyms).named_in(prompt)
+        named = eraser.named_in(prompt)
         if named is not None:
             raise EraserInactive(f"{what} edited no token of a prompt that names {named!r}: {cure}")
     return use
 
 
 def _numbers(use: Use) -> dict[str, Any]:
-    names = ("strength", "tokens_edited", "score_before", "score_after")
-    return {name: getattr(use, name) for name in names}
+    return {"strength": use.strength, "tokens_edited": use.tokens_edited}
+
+
+def _measured(eraser: Eraser, conditioning: Conditioning, *, what: str, must_reduce: bool) -> dict[str, Any]:
+    """The fields of the contract's `Outcome`."""
+    outcome = next((outcome for outcome in conditioning.outcomes if outcome.digest == eraser.digest), None)
+    if outcome is None:
+        raise EraserInactive(f"nothing says what {what} changed")
+    if outcome.verdict == "not_reduced" and must_reduce:
+        raise ConceptNotReduced(
+            f"the concept {eraser.concept!r} is still in what the text encoder says of the prompt: {what} left a score of "
+            f"{outcome.score_after:.2f} of {outcome.score_before:.2f}, and up to {outcome.absent_below:.2f} it counts as absent. "
+            "Give it more strength, leave out other erasers, or set allow_not_reduced unless a policy makes the concept mandatory"
+        )
+    return {name: getattr(outcome, name) for name in ("score_before", "score_after", "absent_below", "verdict")}
 
 
 def make_receipt(

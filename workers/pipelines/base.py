@@ -15,7 +15,7 @@ from erasers.encoding import Padding
 from workers.contract import ModelCard
 
 if TYPE_CHECKING:
-    from erasers import Eraser, Use
+    from erasers import Eraser, Outcome, Use
 
 Frames = NDArray[np.uint8]
 """(T, H, W, 3), RGB."""
@@ -57,6 +57,8 @@ class Conditioning:
     prompt_embeds: torch.Tensor  # (1, T, d)
     negative_prompt_embeds: torch.Tensor  # (1, T, d), encoded without erasers
     uses: tuple[Use, ...]
+    outcomes: tuple[Outcome, ...]
+    """One for each eraser of the stack, in its order."""
 
 
 class VideoPipeline(Protocol):

@@ -73,17 +73,30 @@ class StockPipeline(ABC):
     def encode(self, prompt: str, negative_prompt: str, stack: Stack) -> Conditioning:
         self._check_length("prompt", prompt)
         if stack.erasers:
-            with erasers.attach(
-                self.text_encoder, stack.erasers, strengths=stack.strengths, fingerprint=self.fingerprint
-            ) as handle:
+            with erasers.read_presence(self.text_encoder, stack.erasers) as before:
+                self._embed(prompt)
+            with (
+                erasers.attach(
+                    self.text_encoder, stack.erasers, strengths=stack.strengths, fingerprint=self.fingerprint
+                ) as handle,
+                erasers.read_presence(self.text_encoder, stack.erasers) as after,
+            ):
                 prompt_embeds = self._embed(prompt)
             negative_prompt = handle.negative_prompt(negative_prompt)
             handle.require(rows=1, negative_prompts=1)
             uses = tuple(handle.uses)
+            outcomes = tuple(
+                erasers.outcome(eraser, before, after, named=eraser.named_in(prompt) is not None) for eraser in stack.erasers
+            )
         else:
-            prompt_embeds, uses = self._embed(prompt), ()
+            prompt_embeds, uses, outcomes = self._embed(prompt), (), ()
         self._check_length("negative prompt", negative_prompt)
-        return Conditioning(prompt_embeds=prompt_embeds, negative_prompt_embeds=self._embed(negative_prompt), uses=uses)
+        return Conditioning(
+            prompt_embeds=prompt_embeds,
+            negative_prompt_embeds=self._embed(negative_prompt),
+            uses=uses,
+            outcomes=outcomes,
+        )
 
     @torch.no_grad()
     def denoise(self, rows: Sequence[Conditioning], seeds: Sequence[int], shape: Shape, on_step: OnStep) -> torch.Tensor:

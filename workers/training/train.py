@@ -63,6 +63,7 @@ def train(here: Resident, task: TrainingTask, attempt: Attempt) -> TrainingResul
         encoder_fingerprint=eraser.config.encoder.fingerprint,
         layer=eraser.layer,
         strength=eraser.strength,
+        minimum_strength=eraser.config.minimum_strength,
         seconds=round(time.monotonic() - started, 2),
         evaluation=eraser.config.evaluation,
         worker=here.name,

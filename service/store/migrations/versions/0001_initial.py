@@ -134,6 +134,7 @@ def _erasers() -> None:
         sa.Column("digest", sa.String(64)),
         sa.Column("layer", sa.Integer),
         sa.Column("strength", sa.Double),
+        sa.Column("minimum_strength", sa.Double),
         sa.Column("evaluation", sa.JSON),
         sa.Column("claimed_evaluation", sa.JSON),
         sa.Column("config", sa.JSON, nullable=False),
