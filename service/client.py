@@ -161,6 +161,10 @@ class Client:
     def activate(self, concept: str, version: int, *, override: bool = False) -> JsonObject:
         return self._json("POST", f"{_eraser_path(concept, version)}/activate", json={"override": True} if override else None)
 
+    def cancel_eraser_job(self, concept: str, version: int) -> JsonObject:
+        """Cancels the training or the evaluation of a version."""
+        return self._json("POST", f"{_eraser_path(concept, version)}/cancel")
+
     def retire(self, concept: str, version: int) -> JsonObject:
         return self._json("POST", f"{_eraser_path(concept, version)}/retire")
 

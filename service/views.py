@@ -101,6 +101,7 @@ def eraser(row: EraserVersion, known: JobsById, progress: ProgressById | None = 
             artifact=f"{path}/artifact",
             generations=f"{path}/generations",
             evaluate=f"{path}/evaluate",
+            cancel=f"{path}/cancel",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Taking work back, on a client's word: cancel and delete."""
+"""Clients cancel and delete work that they submitted."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import logging
 from service import audit
 from service.auth import Caller
 from service.domain.states import TERMINAL
+from service.erasers import registry
+from service.errors import StateError
 from service.gateway import Gateway
+from service.lifecycle import settle
 from service.lifecycle.ring import silence
 from service.logs import about
-from service.store import idempotency, jobs
+from service.store import erasers, idempotency, jobs
 from service.store.models import Job
 
 logger = logging.getLogger(__name__)
@@ -22,7 +25,7 @@ def cancel(gateway: Gateway, caller: Caller, job: Job) -> Job:
     job = gateway.sweep.observe(job) if job.status not in TERMINAL else job
     with gateway.database.write() as session:
         locked = jobs.lock(session, job.id)
-        withdrawn = locked is not None and locked.status not in TERMINAL and jobs.cancel(session, locked)
+        withdrawn = locked is not None and locked.status not in TERMINAL and settle.cancel(session, locked)
         if locked is not None and withdrawn:
             audit.settled(session, locked, actor=caller.key_id)
     if locked is not None and withdrawn:
@@ -32,13 +35,30 @@ def cancel(gateway: Gateway, caller: Caller, job: Job) -> Job:
     return locked or job
 
 
+def cancel_eraser_job(gateway: Gateway, caller: Caller, concept: str, version: int) -> None:
+    """Cancel the training of a version, or else its last evaluation. Cancelling it again changes nothing. Raises `not_found`, and
+    `invalid_state` where the job ended in another way or there never was one."""
+    name = f"version {version} of {concept!r}"
+    with gateway.database.read() as session:
+        row = registry.find(session, concept, version)
+        known = erasers.jobs_of(session, [row])
+    training, evaluation = known.get(row.job_id or ""), known.get(row.evaluation_job_id or "")
+    job = training if evaluation is None or row.status == "training" else evaluation
+    if job is None:
+        raise StateError("invalid_state", f"{name} was not trained here and no evaluation was started: nothing can be cancelled")
+    job = cancel(gateway, caller, job)
+    if job.status != "canceled":
+        what = "training" if job.kind == "train" else "evaluation"
+        raise StateError("invalid_state", f"the {what} of {name} has {job.status} and cannot be cancelled any more")
+
+
 def delete(gateway: Gateway, caller: Caller, job: Job) -> None:
     """Gone for clients when this returns; gone altogether as soon as no worker holds it, which may be now."""
     with gateway.database.write() as session:
         locked = jobs.lock(session, job.id)
         if locked is None:
             return
-        canceled = locked.status not in TERMINAL and jobs.cancel(session, locked)
+        canceled = locked.status not in TERMINAL and settle.cancel(session, locked)
         jobs.hide(session, locked)
         idempotency.forget_request(session, locked.id)
         if canceled:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from shlex import quote
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
+from service.cli.generate import INTERRUPTED_EXIT_CODE
 from service.cli.output import JsonOption, ShownAsJson, print_json
 from service.cli.versions import VersionArgument, parse_version, print_versions
 from workers.contract import MAX_SEED
 
-app = typer.Typer(help="Train, list, show, evaluate, activate, roll back and retire erasers.", no_args_is_help=True)
+app = typer.Typer(help="Train, list, show, evaluate, cancel, activate, roll back and retire erasers.", no_args_is_help=True)
 
 
 @app.command()
@@ -34,7 +36,8 @@ def train(
     key: KeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Train a new version and wait for its numbers. It becomes a candidate; `activate` puts it to use."""
+    """Train a new version and wait for its numbers. It becomes a candidate; `activate` puts it to use. Ctrl-C ends the waiting
+    and not the training."""
     from service import terminal
     from service.client import JobFailed
 
@@ -52,7 +55,10 @@ def train(
     with connect(url, key, data_dir) as client:
         accepted = client.train(request)
         name, version = accepted["concept"], accepted["version"]
-        terminal.show(client.follow_training(name, version), f"{name}@{version}")
+        try:
+            terminal.show(client.follow_training(name, version), f"{name}@{version}")
+        except KeyboardInterrupt:
+            _goes_on("training", name, version)
         trained = client.version(name, version)
         if trained["status"] == "failed":
             raise JobFailed(f"training of {name}@{version}", "failed", trained["error"])
@@ -120,7 +126,10 @@ def evaluate(
     name, number = parse_version(version)
     with connect(url, key, data_dir) as client:
         client.evaluate(name, number, {option: value for option, value in options.items() if value is not None})
-        terminal.show(client.follow_training(name, number), version)
+        try:
+            terminal.show(client.follow_training(name, number), version)
+        except KeyboardInterrupt:
+            _goes_on("evaluation", name, number)
         measured = client.version(name, number)
         report = client.report(name, number)
     job = measured["evaluation_job"]
@@ -141,6 +150,13 @@ def activate(
     """Use a version from now on. The one that was active before retires."""
     with connect(url, key, data_dir) as client:
         print_versions([client.activate(*parse_version(version), override=override)])
+
+
+@app.command()
+def cancel(version: VersionArgument, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
+    """Cancel the training or the evaluation of a version. A trainer that runs it stops within one step."""
+    with connect(url, key, data_dir) as client:
+        print_versions([client.cancel_eraser_job(*parse_version(version))])
 
 
 @app.command()
@@ -165,6 +181,14 @@ def rollback(
     name, version = parse_version(concept) if "@" in concept else (concept, None)
     with connect(url, key, data_dir) as client:
         print_versions([client.roll_back(name, version, model=model)])
+
+
+def _goes_on(what: str, concept: str, version: int) -> NoReturn:
+    """After Ctrl-C: a training may have run for hours, so it is not cancelled unasked."""
+    name = quote(f"{concept}@{version}")
+    typer.echo(f"The {what} of {name} goes on. To see how far it is: clearway erasers show {name}", err=True)
+    typer.echo(f"To cancel it: clearway erasers cancel {name}", err=True)
+    raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
 
 
 def _pairs(path: Path) -> list[Any]:

@@ -8,6 +8,7 @@ job:     queued ──▶ running ──▶ succeeded | failed | canceled
 version: training ──▶ candidate ──▶ active ◀──▶ retired
              │            │                  (back: rolled back to)
              └──▶ failed ◀┘  its artifact turned out not to be a usable eraser
+            (a training that fails or is cancelled)
 
 An imported version starts as a candidate without an evaluation, which does not pass the gate. Being evaluated is no state of a
 version: any version may be evaluated, any number of times, and an evaluation that fails for another reason than the artifact

@@ -181,8 +181,8 @@ class Settler:
         record = self._read(FailureRecord, failure_key(job.kind, job.id, job.attempt), job)
         if record is None:
             return None
-        if record.code == "cancelled" and job.kind != "train":
-            return jobs.cancel, 0.0
+        if record.code == "cancelled":
+            return cancel, 0.0
         if record.retryable and job.attempt < MAX_ATTEMPTS:
             return jobs.requeue, 0.0
         return _failing(record.code, record.message), 0.0
@@ -202,6 +202,16 @@ class Settler:
         if (record.id, record.attempt) != (job.id, job.attempt):
             raise _Unusable(f"{key} is the record of {record.id} attempt {record.attempt}")
         return record
+
+
+def cancel(session: Session, job: Job) -> bool:
+    """Move an unfinished job to `canceled`. The version that a training was to make is `failed` from then on; the version that
+    an evaluation was to measure stays as it was."""
+    if not jobs.cancel(session, job):
+        return False
+    if job.kind == "train":
+        registry.give_up(session, job.id)
+    return True
 
 
 class _Unusable(Exception):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from service import versions, views
+from service import versions, views, withdraw
 from service.acceptance.accept import accept_training
 from service.acceptance.evaluations import accept_evaluation
 from service.acceptance.idempotency import Claim, accept_once
@@ -162,6 +162,19 @@ def activate(
         row = registry.find(session, concept, version)
         override = request is not None and request.override
         registry.activate(session, row, gateway.thresholds, override=override, actor=caller.key_id)
+    return versions.version(gateway, concept, version)
+
+
+@router.post(
+    "/{concept}/{version}/cancel",
+    responses=responses("forbidden", "not_found", "invalid_state"),
+    summary="Cancel its training or evaluation",
+)
+def cancel(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: OperatorDep) -> Eraser:
+    """Cancels the training or the evaluation of a version, queued or running. A worker that runs it stops
+    within one step. A version whose training is cancelled becomes `failed`, with the error code `cancelled`; cancelling an
+    evaluation leaves the version as it was. Cancelling again changes nothing; a job that has ended otherwise is refused."""
+    withdraw.cancel_eraser_job(gateway, caller, concept, version)
     return versions.version(gateway, concept, version)
 
 

@@ -149,6 +149,7 @@ class EraserLinks(ResponseBody):
     artifact: str = Field(description="the archive that `POST /erasers/import` takes; for operators")
     generations: str = Field(description="those that have it pinned; for operators")
     evaluate: str = Field(description="`POST` measures it again; for operators")
+    cancel: str = Field(description="`POST` cancels its training or evaluation; for operators")
 
 
 class Eraser(ResponseBody):

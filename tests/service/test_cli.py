@@ -135,6 +135,22 @@ def test_the_report_has_what_was_measured_together_with_others(clearway: Clearwa
     assert (status, told["concept"], told["active"], told["origin_rate"]) == (0, "church", False, 0.5)
 
 
+def test_ctrl_c_ends_the_waiting_for_a_training_and_cancel_the_training(
+    clearway: Clearway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: Client, concept: str, version: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "follow_training", interrupted)
+    status, out, errors = clearway("erasers", "train", "golf ball")
+    assert (status, out) == (130, "")
+    assert "The training of 'golf ball@1' goes on" in errors
+    assert "clearway erasers cancel 'golf ball@1'" in errors
+    assert json.loads(clearway("erasers", "show", "golf ball@1")[1])["status"] == "training"
+    assert clearway("erasers", "cancel", "golf ball@1")[1].startswith("golf ball@1\tfailed")
+    assert json.loads(clearway("erasers", "show", "golf ball@1")[1])["error"]["code"] == "cancelled"
+
+
 def test_a_key_with_all_that_a_key_can_have(clearway: Clearway) -> None:
     plain = clearway("keys", "create", "plain")[1].strip()
     limits = ("--requests-per-minute", "60", "--max-queued", "5", "--max-running", "2", "--max-trainings", "none")
