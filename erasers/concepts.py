@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from erasers.errors import ConfigError
 
@@ -13,16 +14,28 @@ _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 """Scripts written without spaces between words: there a name is looked for as a substring."""
 
 
+ConceptKind = Literal["object", "identity", "style", "attribute", "scene", "activity"]
+"""What a concept is, which chooses the sentences it stands in: a parachute, a person, van gogh, nudity, a harbour, smoking."""
+KINDS: tuple[ConceptKind, ...] = get_args(ConceptKind)
+
+
 @dataclass(frozen=True)
 class Concept:
-    """A concept by name. `synonyms` also name it; `keep` are neighbours that must survive (other dogs, other artists)."""
+    """A concept by name. `synonyms` also name it; `keep` are neighbours that must survive (other dogs, other artists).
+
+    `kind` chooses the sentences of `erasers.pairs.templates`. Raises ConfigError for names without a letter or digit, and for
+    an unknown kind.
+    """
 
     name: str
     synonyms: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     description: str = ""
+    kind: ConceptKind = "object"
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
         object.__setattr__(self, "synonyms", tuple(self.synonyms))
         object.__setattr__(self, "keep", tuple(self.keep))
         for name in (*self.names, *self.keep):

@@ -16,6 +16,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
+from erasers.concepts import ConceptKind as ConceptKind
 from erasers.verdict import Verdict
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -152,6 +153,7 @@ class MeasuringTask(Record):
     model: str
     concept: str
     version: int = Field(ge=1)
+    kind: ConceptKind = Field(default="object", description="what the concept is: it chooses the sentences of made pairs")
     description: str = ""
     synonyms: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()

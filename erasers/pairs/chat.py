@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from erasers.concepts import Concept
+from erasers.concepts import Concept, ConceptKind
 from erasers.errors import PairSourceError
 from erasers.options import require
 from erasers.pairs.prompts import Pairs
@@ -136,6 +136,14 @@ def _requests(model: str, concept: Concept, batch: int, seed: int) -> Iterator[d
         }
 
 
+_KINDS: Mapping[ConceptKind, str] = {
+    "object": "a thing",
+    "identity": "a person or a character",
+    "style": "a style or an artist",
+    "attribute": "a quality of a scene",
+    "scene": "a place",
+    "activity": "something that people do",
+}
 _SYSTEM = (
     "You write prompts for a text-to-video model, in pairs. The positive prompt shows a given concept. The negative prompt is "
     "the same prompt, word for word, with the concept left out or exchanged for something unrelated, and never names it. Prompts "
@@ -144,7 +152,7 @@ _SYSTEM = (
 
 
 def _task(concept: Concept, batch: int, rng: random.Random) -> str:
-    lines = [f"Concept: {concept.name}"]
+    lines = [f"Concept: {concept.name}, which is {_KINDS[concept.kind]}"]
     if concept.description:
         lines.append(f"What it is: {concept.description}")
     if concept.synonyms:

@@ -111,6 +111,7 @@ def _insert_training(
         model=card.id,
         concept=request.concept,
         version=version,
+        kind=request.kind,
         method=request.method,
         description=request.description,
         synonyms=tuple(request.synonyms),

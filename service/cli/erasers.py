@@ -13,7 +13,7 @@ from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
 from service.cli.generate import INTERRUPTED_EXIT_CODE
 from service.cli.output import JsonOption, ShownAsJson, print_json
 from service.cli.versions import VersionArgument, parse_version, print_versions
-from workers.contract import MAX_SEED
+from workers.contract import MAX_SEED, ConceptKind
 
 app = typer.Typer(help="Train, list, show, evaluate, cancel, activate, roll back and retire erasers.", no_args_is_help=True)
 
@@ -22,6 +22,10 @@ app = typer.Typer(help="Train, list, show, evaluate, cancel, activate, roll back
 def train(
     concept: Annotated[str, typer.Argument(help="What to take out.")],
     method: Annotated[str | None, typer.Option(help="Erasure method; the service's default.")] = None,
+    kind: Annotated[
+        ConceptKind | None,
+        typer.Option(help="What the concept is, which decides the sentences that it is trained on; object."),
+    ] = None,
     description: Annotated[str | None, typer.Option(help="The concept in words.")] = None,
     synonym: Annotated[list[str] | None, typer.Option(help="Another word for it. Repeatable.")] = None,
     keep: Annotated[list[str] | None, typer.Option(help="A neighbour that must survive. Repeatable.")] = None,
@@ -42,6 +46,7 @@ def train(
     from service.client import JobFailed
 
     options: dict[str, Any] = {
+        "kind": kind,
         "method": method,
         "description": description,
         "synonyms": synonym,

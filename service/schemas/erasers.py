@@ -14,7 +14,7 @@ from service.domain.text import ConceptName, Text, check_text
 from service.schemas.base import JobError, Progress, RequestBody, ResponseBody, at_most
 from service.schemas.generations import MAX_PROMPT_CHARACTERS
 from service.schemas.interactions import Interaction
-from workers.contract import PairSource, Seed
+from workers.contract import ConceptKind, PairSource, Seed
 
 METHODS = ("steering", "clear", "hirm", "safree", "negprompt")
 MAX_PAIRS = 5000
@@ -70,6 +70,11 @@ class TrainRequest(RequestBody):
     )
 
     concept: ConceptName
+    kind: ConceptKind = Field(
+        default="object",
+        description="what the concept is, which chooses the sentences of made pairs: an object (parachute), an identity (a "
+        "person or character), a style (van gogh), an attribute (nudity), a scene (a harbour) or an activity (smoking)",
+    )
     method: Annotated[str, StringConstraints(max_length=40)] = Field(
         default="steering", description=f"how to erase: {', '.join(METHODS)}"
     )

@@ -60,7 +60,7 @@ def material_for(task: MeasuringTask, *, chat: ChatPairs | None = None, director
 
 def _concept(task: MeasuringTask, also_called: tuple[str, ...] = ()) -> Concept:
     synonyms = dict.fromkeys(name for name in (*task.synonyms, *also_called) if name != task.concept)
-    return Concept(task.concept, synonyms=tuple(synonyms), keep=task.keep, description=task.description)
+    return Concept(task.concept, synonyms=tuple(synonyms), keep=task.keep, description=task.description, kind=task.kind)
 
 
 def _from_chat(task: MeasuringTask, chat: ChatPairs | None, directory: Path | None) -> Pairs:
@@ -99,5 +99,5 @@ def _keep_from_templates(task: MeasuringTask) -> tuple[str, ...]:
         return ()
     concept = _concept(task)
     each = max(1, KEEP_PROMPTS // len(task.keep))
-    prompts = [prompt for name in task.keep for prompt in templates(Concept(name), each, task.seed).positive]
+    prompts = [prompt for name in task.keep for prompt in templates(Concept(name, kind=task.kind), each, task.seed).positive]
     return tuple(dict.fromkeys(prompt for prompt in prompts if concept.named_in(prompt) is None))
