@@ -44,7 +44,10 @@ def show(
 @app.command()
 def put(
     name: NameArgument,
-    rules: Annotated[typer.FileText, typer.Argument(help="JSON as of `PUT /policies/{name}`; - is the standard input.")],
+    rules: Annotated[
+        typer.FileText,
+        typer.Argument(help="JSON as of `PUT /policies/{name}`; - is the standard input.", encoding="utf-8-sig"),
+    ],
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,

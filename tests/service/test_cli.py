@@ -61,6 +61,9 @@ def test_policies_and_what_the_log_says_of_them(clearway: Clearway, tmp_path: Pa
     assert json.loads(clearway("policies", "put", "house", "-")[1])["version"] == 2
     assert clearway("policies", "list")[1] == f"house@2\tnothing\t{own}\n"
     assert json.loads(clearway("policies", "show", "house", "--version", "1")[1]) == {**made, "ended_at": _ended(clearway)}
+    rules.write_text("\ufeff{}", encoding="utf-8")  # as Windows writes it
+    assert json.loads(clearway("policies", "put", "bom", str(rules))[1])["version"] == 1
+    assert clearway("policies", "delete", "bom")[0] == 0
     shown = json.loads(clearway("policies", "show", "house")[1])
     rules.write_text(json.dumps(shown["rules"]))  # what is shown can be put
     assert json.loads(clearway("policies", "put", "house", str(rules))[1])["rules"] == shown["rules"]
