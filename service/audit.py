@@ -33,6 +33,7 @@ Action = Literal[
     "eraser.activated",
     "eraser.retired",
     "eraser.rolled_back",
+    "eraser.deleted",
     "alias.put",
     "alias.deleted",
     "policy.put",

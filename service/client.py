@@ -165,6 +165,9 @@ class Client:
         """Cancels the training or the evaluation of a version."""
         return self._json("POST", f"{_eraser_path(concept, version)}/cancel")
 
+    def delete_version(self, concept: str, version: int) -> None:
+        self._call("DELETE", _eraser_path(concept, version))
+
     def retire(self, concept: str, version: int) -> JsonObject:
         return self._json("POST", f"{_eraser_path(concept, version)}/retire")
 

@@ -72,6 +72,30 @@ def delete(gateway: Gateway, caller: Caller, job: Job) -> None:
     gateway.remover.remove(locked)
 
 
+def delete_version(gateway: Gateway, caller: Caller, concept: str, version: int) -> None:
+    """Delete an eraser version that was never active. Its evaluation is cancelled first if it has not ended. The artifact leaves
+    the store as soon as no other version has it. Raises `not_found`, `invalid_state` or `policy_needs_eraser`."""
+    with gateway.database.exclusive() as session:
+        row = registry.find(session, concept, version)
+        found = [jobs.lock(session, job_id) for job_id in erasers.jobs_of(session, [row])]
+        known = [job for job in found if job is not None]
+        registry.delete(session, row, actor=caller.key_id)
+        canceled = [job for job in known if job.status not in TERMINAL and settle.cancel(session, job)]
+        for job in canceled:
+            audit.settled(session, job, actor=caller.key_id)
+        for job in known:
+            jobs.hide(session, job)
+            idempotency.forget_request(session, job.id)
+    for job in canceled:
+        _canceled(gateway, job)
+        silence(gateway.queue, job, worker=None)
+    logger.info("version %d of %r was deleted", version, concept)
+    gateway.window.fill()
+    for job in known:
+        gateway.remover.remove(job)
+    gateway.remover.remove_artifact(row)
+
+
 def _canceled(gateway: Gateway, job: Job) -> None:
     logger.info("canceled", extra=about(job))
     gateway.metrics.ended(job)

@@ -456,8 +456,13 @@ def failure_key(kind: JobKind, job_id: str, attempt: int) -> str:
     return f"{attempt_prefix(kind, job_id, attempt)}/failure.json"
 
 
+def eraser_prefix(digest: str) -> str:
+    """Folder of the files of an eraser's artifact."""
+    return f"erasers/{digest}"
+
+
 def eraser_key(digest: str, file_name: str) -> str:
-    return f"erasers/{digest}/{file_name}"
+    return f"{eraser_prefix(digest)}/{file_name}"
 
 
 def model_key(model_id: str) -> str:

@@ -20,7 +20,7 @@ from service.audit import eraser_name, record
 from service.auth import Caller
 from service.erasers import aliases, artefacts, foreign
 from service.erasers.archive import ArchiveInvalid, unpack
-from service.errors import RequestError
+from service.errors import RequestError, StateError
 from service.gateway import Gateway
 from service.schemas.erasers import EvaluateRequest
 from service.store import erasers
@@ -44,6 +44,9 @@ def import_eraser(
         known = erasers.with_digest(session, concept, digest)
         if known is not None:
             return known, False
+        if not artefacts.kept(gateway.store, digest):
+            message = "the same artifact was just removed with a version that was deleted: import it again"
+            raise StateError("invalid_state", message, retry_after_seconds=1)
         aliases.check_free(session, concept)
         allow(gateway, session, caller)
         row = erasers.insert_shipped(

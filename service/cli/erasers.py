@@ -15,7 +15,7 @@ from service.cli.output import JsonOption, ShownAsJson, print_json
 from service.cli.versions import VersionArgument, parse_version, print_versions
 from workers.contract import MAX_SEED, ConceptKind
 
-app = typer.Typer(help="Train, list, show, evaluate, cancel, activate, roll back and retire erasers.", no_args_is_help=True)
+app = typer.Typer(help="Train, list, show, evaluate, cancel, activate, retire and delete erasers.", no_args_is_help=True)
 
 
 @app.command()
@@ -172,6 +172,13 @@ def retire(version: VersionArgument, url: UrlOption = None, key: KeyOption = Non
     print_versions([retired])
     if retired["generations"]:
         typer.echo(f"{retired['generations']} generations have it pinned: clearway erasers used-by '{version}'")
+
+
+@app.command()
+def delete(version: VersionArgument, url: UrlOption = None, key: KeyOption = None, data_dir: DataDirOption = None) -> None:
+    """Delete a failed version or a candidate, for good. Its number is never used again."""
+    with connect(url, key, data_dir) as client:
+        client.delete_version(*parse_version(version))
 
 
 @app.command()

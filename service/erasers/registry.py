@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from service.audit import eraser_name, record
 from service.domain.gate import Thresholds
+from service.domain.states import VersionStatus
 from service.erasers.gates import judge_version
 from service.erasers.names import hint
 from service.errors import MissingError, StateError
@@ -21,6 +22,8 @@ from service.store import erasers
 from service.store.models import EraserVersion
 from workers.contract import TrainingResult
 
+_DELETABLE: frozenset[VersionStatus] = frozenset({"failed", "candidate"})
+_KEPT_FOR_RECEIPTS = "what was active once is kept, because receipts name it"
 _UNUSABLE = ("eraser_corrupt", "eraser_incompatible")
 
 
@@ -137,6 +140,19 @@ def retire(session: Session, row: EraserVersion, *, actor: str) -> None:
         message = f"version {row.version} of {row.concept!r} is {row.status}; only an active one can be retired"
         raise StateError("invalid_state", message)
     _record_retired(session, row, successor=None, actor=actor)
+
+
+def delete(session: Session, row: EraserVersion, *, actor: str) -> None:
+    """Hide a version that was never active; no generation has such a version pinned. Its number is not given out again."""
+    name = f"version {row.version} of {row.concept!r}"
+    if row.status not in _DELETABLE:
+        cure = f"first POST /erasers/{row.concept}/{row.version}/cancel" if row.status == "training" else _KEPT_FOR_RECEIPTS
+        raise StateError("invalid_state", f"{name} is {row.status}; only a failed version or a candidate can be deleted: {cure}")
+    if policies := needing(session, row.concept, {row.version}):
+        raise StateError("policy_needs_eraser", f"{name} is named by {policies}: name another one there first")
+    if not erasers.hide(session, row):
+        raise StateError("invalid_state", f"{name} was changed by somebody else meanwhile: look at it again")
+    record(session, "eraser.deleted", eraser_name(row), {"digest": row.digest, "status": row.status}, actor=actor)
 
 
 def _record_retired(session: Session, row: EraserVersion, *, successor: int | None, actor: str) -> None:

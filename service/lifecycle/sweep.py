@@ -7,6 +7,7 @@
     taken, but nobody holds it         after `lost_after_seconds`: the next attempt, or `worker_lost` after the last
     canceled, but still held           told to stop again
     deleted, and nobody holds it       its artifacts and its row go
+    deleted eraser version             its artifact goes when no other version has it
     an idempotency key, long used      forgotten
 
 A lease is always looked at before the store: a worker writes its record before it lets go, so "not held, no record" means
@@ -29,7 +30,7 @@ from service.lifecycle.ring import ring, silence
 from service.lifecycle.settle import Settler
 from service.lifecycle.window import Window
 from service.logs import about
-from service.store import idempotency, jobs, line
+from service.store import erasers, idempotency, jobs, line
 from service.store.database import Database
 from service.store.models import Job
 from workers.contract import MAX_ATTEMPTS, WORKER_KINDS, rq_job_id
@@ -184,5 +185,8 @@ class Sweep:
     def _remove_deleted(self) -> None:
         with self._database.read() as session:
             deleted = jobs.deleted(session)
+            versions = erasers.deleted_with_artifact(session)
         for job in deleted:
             self._remover.remove(job)
+        for version in versions:
+            self._remover.remove_artifact(version)

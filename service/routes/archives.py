@@ -33,7 +33,7 @@ router = APIRouter(
 _BINARY: dict[str, Any] = {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}
 _IMPORT_ERRORS = responses(
     "payload_too_large", "invalid_archive", "digest_mismatch", "invalid_eraser", "invalid_concept", "invalid_text",
-    "eraser_wrong_encoder", "alias_conflict", "rate_limited", "too_many_queued", "queue_full",
+    "eraser_wrong_encoder", "invalid_state", "alias_conflict", "rate_limited", "too_many_queued", "queue_full",
     "artifact_unavailable", "database_unavailable",
 )  # fmt: skip
 

@@ -178,6 +178,18 @@ def cancel(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, call
     return versions.version(gateway, concept, version)
 
 
+@router.delete(
+    "/{concept}/{version}",
+    status_code=204,
+    responses=responses("forbidden", "not_found", "invalid_state", "policy_needs_eraser"),
+    summary="Delete a version that was never active",
+)
+def delete(concept: ConceptPath, version: VersionPath, gateway: GatewayDep, caller: OperatorDep) -> None:
+    """Deletes a failed version or a candidate: its numbers, its training, and its artifact unless another version has the same
+    one. The version number is never used again. An evaluation that has not ended is cancelled first."""
+    withdraw.delete_version(gateway, caller, concept, version)
+
+
 @router.post(
     "/{concept}/rollback",
     responses=responses(

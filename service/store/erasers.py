@@ -1,4 +1,5 @@
-"""Statements on `eraser_versions`. Moves are conditional on the status that the caller saw."""
+"""Statements on `eraser_versions`. Moves are conditional on the status that the caller saw. Versions that were deleted are not
+found; only `next_version` still counts them."""
 
 from __future__ import annotations
 
@@ -6,14 +7,14 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy import CursorResult, Select, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer
 
 from service.domain.states import VersionStatus, check_version_move
 from service.store.conflicts import is_duplicate
 from service.store.identifiers import new_id
-from service.store.models import EraserVersion, Job
+from service.store.models import DELETED_WITH_ARTIFACT, EraserVersion, Job
 
 
 def is_version_taken(error: IntegrityError) -> bool:
@@ -93,11 +94,12 @@ def insert_shipped(
 
 
 def next_version(session: Session, concept: str) -> int:
+    """A number that no version of the concept has, nor had before it was deleted."""
     return (session.scalar(select(func.max(EraserVersion.version)).where(EraserVersion.concept == concept)) or 0) + 1
 
 
 def get(session: Session, concept: str, version: int) -> EraserVersion | None:
-    return session.scalar(select(EraserVersion).where(EraserVersion.concept == concept, EraserVersion.version == version))
+    return session.scalar(_alive().where(EraserVersion.concept == concept, EraserVersion.version == version))
 
 
 def of_job(session: Session, job_id: str) -> EraserVersion:
@@ -132,13 +134,13 @@ def _jobs(session: Session, named: Sequence[str | None]) -> dict[str, Job]:
 
 def of_concept(session: Session, concept: str) -> Sequence[EraserVersion]:
     """All versions, newest first."""
-    statement = select(EraserVersion).where(EraserVersion.concept == concept).order_by(EraserVersion.version.desc())
+    statement = _alive().where(EraserVersion.concept == concept).order_by(EraserVersion.version.desc())
     return session.scalars(statement).all()
 
 
 def of_concepts(session: Session, concepts: Collection[str]) -> dict[str, list[EraserVersion]]:
     """As `of_concept`, of several at once, by concept; without what was measured and how it was trained."""
-    statement = select(EraserVersion).where(EraserVersion.concept.in_(concepts)).order_by(EraserVersion.version.desc())
+    statement = _alive().where(EraserVersion.concept.in_(concepts)).order_by(EraserVersion.version.desc())
     large = (EraserVersion.evaluation, EraserVersion.claimed_evaluation, EraserVersion.config)
     left_out = [defer(column, raiseload=True) for column in large]
     found: dict[str, list[EraserVersion]] = {}
@@ -181,20 +183,22 @@ def active_besides(
 
 
 def with_digest(session: Session, concept: str, digest: str) -> EraserVersion | None:
-    return session.scalar(select(EraserVersion).where(EraserVersion.concept == concept, EraserVersion.digest == digest).limit(1))
+    return session.scalar(_alive().where(EraserVersion.concept == concept, EraserVersion.digest == digest).limit(1))
 
 
 def concepts(session: Session) -> Sequence[str]:
-    return session.scalars(select(EraserVersion.concept).distinct().order_by(EraserVersion.concept)).all()
+    statement = select(EraserVersion.concept).where(EraserVersion.deleted_at.is_(None))
+    return session.scalars(statement.distinct().order_by(EraserVersion.concept)).all()
 
 
 def page(session: Session, *, after: str | None, limit: int) -> Sequence[EraserVersion]:
     """All versions of the next `limit` concepts after the name `after`, by name, newest version first."""
-    names = select(EraserVersion.concept).distinct().order_by(EraserVersion.concept).limit(limit)
+    names = select(EraserVersion.concept).where(EraserVersion.deleted_at.is_(None))
+    names = names.distinct().order_by(EraserVersion.concept).limit(limit)
     if after is not None:
         names = names.where(EraserVersion.concept > after)
     order = (EraserVersion.concept, EraserVersion.version.desc())
-    return session.scalars(select(EraserVersion).where(EraserVersion.concept.in_(names)).order_by(*order)).all()
+    return session.scalars(_alive().where(EraserVersion.concept.in_(names)).order_by(*order)).all()
 
 
 def move(session: Session, row: EraserVersion, target: VersionStatus, **values: Any) -> bool:
@@ -207,3 +211,38 @@ def move(session: Session, row: EraserVersion, target: VersionStatus, **values: 
         for name, value in {"status": target, **values}.items():
             setattr(row, name, value)
     return moved
+
+
+def hide(session: Session, row: EraserVersion) -> bool:
+    """Delete a version for clients, with its numbers and settings; `forget_artifact` removes its digest later. Returns False
+    where another transaction changed the version first."""
+    values: dict[str, Any] = {"deleted_at": datetime.now(UTC), "config": {}, "job_id": None, "evaluation_job_id": None}
+    values |= {"evaluation": None, "claimed_evaluation": None}
+    where = (EraserVersion.id == row.id, EraserVersion.status == row.status, EraserVersion.deleted_at.is_(None))
+    statement = update(EraserVersion).where(*where).values(**values)
+    return cast(CursorResult[Any], session.execute(statement)).rowcount == 1
+
+
+def deleted_with_artifact(session: Session) -> Sequence[EraserVersion]:
+    return session.scalars(select(EraserVersion).where(text(DELETED_WITH_ARTIFACT))).all()
+
+
+def forget_artifact(session: Session, row: EraserVersion) -> None:
+    session.execute(update(EraserVersion).where(EraserVersion.id == row.id).values(digest=None))
+
+
+def artifact_is_used(session: Session, digest: str) -> bool:
+    """Whether a version that is not deleted has this artifact, of whatever concept."""
+    return session.scalar(select(_alive().where(EraserVersion.digest == digest).exists())) or False
+
+
+def is_trained_now(session: Session, concept: str) -> bool:
+    """Whether a training of the concept is unfinished."""
+    return (
+        session.scalar(select(_alive().where(EraserVersion.concept == concept, EraserVersion.status == "training").exists()))
+        or False
+    )
+
+
+def _alive() -> Select[EraserVersion]:
+    return select(EraserVersion).where(EraserVersion.deleted_at.is_(None))

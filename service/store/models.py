@@ -25,6 +25,8 @@ RUNG = "status = 'queued' AND admitted_at IS NOT NULL"
 CANCELED = "status = 'canceled'"
 WEBHOOK_DUE = "due_at IS NOT NULL"
 """Of a delivery: neither made nor given up."""
+DELETED_WITH_ARTIFACT = "deleted_at IS NOT NULL AND digest IS NOT NULL"
+"""An eraser version is hidden from clients, and its artifact may still be in the store."""
 DELETED = "deleted_at IS NOT NULL"
 """Of a job. Nearly none is; an index of those that are not would be taken, on SQLite, for every statement that says so."""
 
@@ -136,6 +138,12 @@ class EraserVersion(Base):
             sqlite_where=text("status = 'active'"),
             postgresql_where=text("status = 'active'"),
         ),
+        Index(
+            "ix_eraser_versions_deleted",
+            "deleted_at",
+            sqlite_where=text(DELETED_WITH_ARTIFACT),
+            postgresql_where=text(DELETED_WITH_ARTIFACT),
+        ),
         Index("ix_eraser_versions_job_id", "job_id"),
         Index("ix_eraser_versions_evaluation_job_id", "evaluation_job_id"),
     )
@@ -159,6 +167,7 @@ class EraserVersion(Base):
     created_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]  # hidden from clients; the row stays, so that its number is never given out again
 
 
 class EraserAlias(Base):

@@ -143,10 +143,14 @@ def _erasers() -> None:
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("activated_at", UtcDateTime()),
         sa.Column("retired_at", UtcDateTime()),
+        sa.Column("deleted_at", UtcDateTime()),
         sa.UniqueConstraint("concept", "version", name="uq_eraser_versions_concept_version"),
     )
     _partial_index(
         "uq_eraser_versions_active", "eraser_versions", ["concept", "encoder_fingerprint"], "status = 'active'", unique=True
+    )
+    _partial_index(
+        "ix_eraser_versions_deleted", "eraser_versions", ["deleted_at"], "deleted_at IS NOT NULL AND digest IS NOT NULL"
     )
     op.create_index("ix_eraser_versions_job_id", "eraser_versions", ["job_id"])
     op.create_index("ix_eraser_versions_evaluation_job_id", "eraser_versions", ["evaluation_job_id"])
