@@ -158,8 +158,10 @@ class Client:
     def evaluate(self, concept: str, version: int, request: Mapping[str, Any] | None = None) -> JsonObject:
         return self._json("POST", f"{_eraser_path(concept, version)}/evaluate", json=dict(request) if request else None)
 
-    def activate(self, concept: str, version: int, *, override: bool = False) -> JsonObject:
-        return self._json("POST", f"{_eraser_path(concept, version)}/activate", json={"override": True} if override else None)
+    def activate(self, concept: str, version: int, *, override_reason: str | None = None) -> JsonObject:
+        """With an `override_reason` also a version that does not pass the gate."""
+        body = None if override_reason is None else {"override": True, "reason": override_reason}
+        return self._json("POST", f"{_eraser_path(concept, version)}/activate", json=body)
 
     def cancel_eraser_job(self, concept: str, version: int) -> JsonObject:
         """Cancels the training or the evaluation of a version."""

@@ -92,6 +92,7 @@ def eraser(row: EraserVersion, known: JobsById, progress: ProgressById | None = 
         config=row.config,
         created_at=row.created_at,
         activated_at=row.activated_at,
+        override_reason=row.override_reason,
         progress=progress.get(row.job_id or ""),
         error=_error(job) if job else None,
         links=EraserLinks(

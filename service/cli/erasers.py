@@ -147,14 +147,19 @@ def evaluate(
 @app.command()
 def activate(
     version: VersionArgument,
-    override: Annotated[bool, typer.Option(help="Even if its numbers do not pass the gate.")] = False,
+    override: Annotated[
+        bool, typer.Option("--override", help="Even if its numbers do not pass the gate. Needs --reason.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why the gate is overridden; kept in the audit log.")] = None,
     url: UrlOption = None,
     key: KeyOption = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Use a version from now on. The one that was active before retires."""
+    if override != bool(reason):
+        raise typer.BadParameter("--override and --reason 'TEXT' go together", param_hint="--override")
     with connect(url, key, data_dir) as client:
-        print_versions([client.activate(*parse_version(version), override=override)])
+        print_versions([client.activate(*parse_version(version), override_reason=reason)])
 
 
 @app.command()

@@ -29,6 +29,10 @@ def _version(command: str) -> Callable[[Words], str]:
     return lambda words: f"clearway erasers {command} " + quote(f"{words['concept']}@{words['version']}")
 
 
+def _activate(words: Words) -> str:
+    return _version("activate")(words) + (" --override --reason TEXT" if "reason" in words else "")
+
+
 _COMMANDS: Mapping[str, Callable[[Words], str]] = {
     "POST /generate": lambda words: "clearway generate",
     "GET /generations": lambda words: "clearway generations list",
@@ -37,7 +41,7 @@ _COMMANDS: Mapping[str, Callable[[Words], str]] = {
     "POST /erasers/import": lambda words: "clearway erasers import",
     "GET /erasers/{concept}/{version}/events": _version("show"),
     "GET /erasers/{concept}/{version}/report": _version("report"),
-    "POST /erasers/{concept}/{version}/activate": _version("activate"),
+    "POST /erasers/{concept}/{version}/activate": _activate,
     "POST /erasers/{concept}/{version}/evaluate": _version("evaluate"),
     "POST /erasers/{concept}/{version}/retire": _version("retire"),
     "POST /erasers/{concept}/{version}/cancel": _version("cancel"),

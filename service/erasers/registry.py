@@ -70,9 +70,10 @@ def give_up(session: Session, job_id: str) -> None:
     erasers.move(session, erasers.of_job(session, job_id), "failed")
 
 
-def activate(session: Session, row: EraserVersion, deployment: Thresholds, *, override: bool, actor: str) -> None:
+def activate(session: Session, row: EraserVersion, deployment: Thresholds, *, override_reason: str | None, actor: str) -> None:
     """`candidate` → `active`; the version that was active for the same concept and encoder is retired in the same breath.
-    Judged here, within the transaction, by the thresholds that hold now."""
+    Judged here, within the transaction, by the thresholds that hold now. With an `override_reason` a version is activated that
+    does not pass; where it does pass, the reason is in the audit log only."""
     name = f"version {row.version} of {row.concept!r}"
     if row.status != "candidate":
         raise StateError("invalid_state", f"{name} is {row.status}; only a candidate can be activated")
@@ -81,12 +82,18 @@ def activate(session: Session, row: EraserVersion, deployment: Thresholds, *, ov
         raise StateError("not_evaluated", message)
     judged = judge_version(session, row, deployment)
     verdict = judged.verdict
-    if not verdict.passed and not override:
+    if not verdict.passed and override_reason is None:
         reasons = "; ".join(verdict.reasons)
-        raise StateError("gate_not_passed", f'{name} does not pass: {reasons}. {{"override": true}} activates it anyway')
-    _put_in_force(session, row, actor=actor)
-    details = {"digest": row.digest, "override": override, "gate": judged.as_dict()}
+        raise StateError("gate_not_passed", f"{name} does not pass: {reasons}. To activate it anyway: {_override(row)}")
+    _put_in_force(session, row, actor=actor, override_reason=None if verdict.passed else override_reason)
+    details = {
+        "digest": row.digest, "override": override_reason is not None, "reason": override_reason, "gate": judged.as_dict()
+    }  # fmt: skip
     record(session, "eraser.activated", eraser_name(row), details, actor=actor)
+
+
+def _override(row: EraserVersion) -> str:
+    return f'POST /erasers/{row.concept}/{row.version}/activate {{"override": true, "reason": "…"}}'
 
 
 def _how_to_evaluate(row: EraserVersion) -> str:

@@ -157,11 +157,12 @@ def activate(
     request: ActivateRequest | None = None,
 ) -> Eraser:
     """Retires the version that was active for the same concept and text encoder. Its numbers, measured on this installation, must
-    pass the gate, unless `{"override": true}` is sent. A version that a policy names stays until the policy names another."""
+    pass the gate, unless `{"override": true, "reason": "…"}` is sent. A version that a policy names stays until the policy names
+    another."""
     with gateway.database.exclusive() as session:
         row = registry.find(session, concept, version)
-        override = request is not None and request.override
-        registry.activate(session, row, gateway.thresholds, override=override, actor=caller.key_id)
+        reason = None if request is None else request.reason
+        registry.activate(session, row, gateway.thresholds, override_reason=reason, actor=caller.key_id)
     return versions.version(gateway, concept, version)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from service.domain.text import Text
 from service.errors import ErrorCode, ErrorType
 
 Item = TypeVar("Item")
@@ -64,5 +65,7 @@ def at_most(limit: int, code: ErrorCode, message: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+Reason = Annotated[Text, AfterValidator(str.strip), StringConstraints(min_length=1, max_length=500)]
+"""Why an operator makes an exception. What is left without outer white space has 1 to 500 characters."""
 Cursor = Annotated[str, Field(pattern=r"^[a-z]{3,5}_[0-9a-f]{32}$", description="`next_cursor` of the page before")]
 Limit = Annotated[int, Field(ge=1, le=100)]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from service.domain.gate import Source
 from service.domain.states import JobStatus, VersionStatus
 from service.domain.text import ConceptName, Text, check_text
-from service.schemas.base import JobError, Progress, RequestBody, ResponseBody, at_most
+from service.schemas.base import JobError, Progress, Reason, RequestBody, ResponseBody, at_most
 from service.schemas.generations import MAX_PROMPT_CHARACTERS
 from service.schemas.interactions import Interaction
 from workers.contract import ConceptKind, PairSource, Seed
@@ -38,7 +47,7 @@ def _pairs(value: list[Pair]) -> list[Pair]:
 
 
 Phrases = Annotated[
-    list[Annotated[Text, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]],
+    list[Annotated[Text, AfterValidator(str.strip), StringConstraints(min_length=1, max_length=200)]],
     Field(max_length=MAX_PHRASES),
     at_most(MAX_PHRASES, "invalid_request", "{count} phrases, but at most {limit} are taken"),
 ]
@@ -88,9 +97,7 @@ class TrainRequest(RequestBody):
             AfterValidator(_pairs),
         ]
         | None
-    ) = Field(
-        default=None, description=f"prompts with and without it, up to {MAX_PAIRS}; default: made by the trainer"
-    )
+    ) = Field(default=None, description=f"prompts with and without it, up to {MAX_PAIRS}; default: made by the trainer")
     pair_source: PairSource | None = Field(
         default=None, description="who writes the pairs: offline (grammar and templates, the default), or chat (a language model)"
     )
@@ -124,7 +131,18 @@ class EvaluateRequest(RequestBody):
 
 
 class ActivateRequest(RequestBody):
-    override: bool = Field(default=False, description="activate although the evaluation does not pass the gate")
+    override: bool = Field(default=False, description="activate although the evaluation does not pass the gate; needs a `reason`")
+    reason: Reason | None = Field(
+        default=None, description="why the gate is overridden; kept in the audit log and shown with the version"
+    )
+
+    @model_validator(mode="after")
+    def _override_has_a_reason(self) -> Self:
+        if self.override and self.reason is None:
+            raise PydanticCustomError("invalid_request", "an override needs a reason of 1 to 500 characters: send `reason` too")
+        if self.reason is not None and not self.override:
+            raise PydanticCustomError("invalid_request", "a reason is for an override only: send `override` too, or leave it out")
+        return self
 
 
 class RollbackRequest(RequestBody):
@@ -180,6 +198,7 @@ class Eraser(ResponseBody):
     config: dict[str, Any]
     created_at: datetime
     activated_at: datetime | None
+    override_reason: str | None = Field(description="why an operator activated it although it did not pass the gate")
     progress: Progress | None = Field(description="while it trains")
     error: JobError | None
     links: EraserLinks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from service.domain.roles import Role
@@ -13,7 +13,7 @@ from service.domain.text import Text
 from service.domain.turns import Priority
 from service.schemas.base import RequestBody, ResponseBody
 
-Name = Annotated[Text, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Name = Annotated[Text, AfterValidator(str.strip), StringConstraints(min_length=1, max_length=200)]
 MAX_GRACE_SECONDS = 30 * 24 * 3600
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from service.domain.text import Text
-from service.schemas.base import RequestBody, ResponseBody, at_most
+from service.schemas.base import Reason, RequestBody, ResponseBody, at_most
 from service.schemas.generations import Erase, OnMissing
 
 MAX_LISTED = 1000
@@ -50,7 +50,7 @@ class PolicyRules(RequestBody):
         "concept is `not_reduced` the generation fails, whatever the request says.",
     )
     defaults: Erase = Field(default=[], description="act where a request has no `erase` at all")
-    strength_override_reason: Annotated[Text, StringConstraints(min_length=1, max_length=500)] | None = Field(
+    strength_override_reason: Reason | None = Field(
         default=None,
         description="why strengths of this policy may be below the smallest that was measured to erase the concept "
         "(`minimum_strength` of the version); kept in the audit log. Without it such a strength is refused, and raised to the "

@@ -166,6 +166,7 @@ class EraserVersion(Base):
     evaluation_job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))  # the last evaluation, if there was one
     created_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
+    override_reason: Mapped[str | None] = mapped_column(Text)  # why it was activated although it did not pass the gate
     retired_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]  # hidden from clients; the row stays, so that its number is never given out again
 

@@ -60,6 +60,10 @@ def test_a_pipe_gets_a_line_a_row_and_every_cell_whole(capsys: pytest.CaptureFix
         ('Train it: POST /erasers {"concept": "the cat"}', "Train it: `clearway erasers train 'the cat'`"),
         ("no key 'a': GET /keys lists them", "no key 'a': `clearway keys list` lists them"),
         ("activate it: POST /erasers/golf ball/2/activate", "activate it: `clearway erasers activate 'golf ball@2'`"),
+        (
+            'to activate it anyway: POST /erasers/cat/2/activate {"override": true, "reason": "…"}',
+            "to activate it anyway: `clearway erasers activate cat@2 --override --reason TEXT`",
+        ),
         ("first DELETE /gates/golf ball", "first `clearway gates unset 'golf ball'`"),
         ("GET /erasers lists what there is", "`clearway erasers list` lists what there is"),
         ("GET /nothing/of/the/kind", "GET /nothing/of/the/kind"),

@@ -167,7 +167,7 @@ def test_a_new_eraser_is_trained_looked_at_activated_and_used(miniature: Up, cli
     shown = json.loads(clearway(miniature, "erasers", "show", "umbrella@1").stdout)
     assert shown["status"] == "candidate"
     assert shown["evaluation"].keys() >= {"origin_rate", "erased_rate", "synonym_rate", "kept_rate"}
-    assert clearway(miniature, "erasers", "activate", "umbrella@1", "--override").returncode == 0
+    assert clearway(miniature, "erasers", "activate", "umbrella@1", "--override", "--reason", "a test").returncode == 0
     used = clearway(miniature, "generate", "an umbrella", "--erase", "umbrella", "--out", str(tmp_path / "x.mp4"))
     assert used.returncode == 0, used.stderr
     assert "umbrella@1: layer" in used.stdout

@@ -142,11 +142,12 @@ def test_an_eraser_from_training_to_retirement(client: TestClient, hand: Hand) -
     }  # fmt: skip
     refused = client.post("/erasers/church/2/activate")
     assert (code(refused), entries(client, action="eraser.activated")) == ("gate_not_passed", [])
-    assert client.post("/erasers/church/2/activate", json={"override": True}).is_success
+    assert client.post("/erasers/church/2/activate", json={"override": True, "reason": "a test"}).is_success
     retired, activated = entries(client)[-2:]
     assert (retired["action"], retired["subject"], retired["details"]["successor"]) == ("eraser.retired", "church@1", 2)
     assert (activated["action"], activated["subject"], activated["actor"]) == ("eraser.activated", "church@2", key_of(client))
     assert (activated["details"]["digest"], activated["details"]["override"]) == (result.digest, True)
+    assert activated["details"]["reason"] == "a test"
     assert activated["details"]["gate"]["passed"] is False
     assert all(reason in refused.json()["error"]["message"] for reason in activated["details"]["gate"]["reasons"])
     assert client.post("/erasers/church/2/retire").is_success

@@ -89,13 +89,36 @@ def test_the_gate_holds_unless_overridden(client: TestClient, hand: Hand) -> Non
     trained(client, hand, "cat", {"origin_rate": 0.9, "erased_rate": 0.5, "kept_rate": float("nan")})
     report = client.get("/erasers/cat/1/report").json()
     assert report["gate"]["passed"] is False
-    assert len(report["gate"]["reasons"]) == 3
+    assert len(report["gate"]["reasons"]) == 4
     assert report["gate"]["thresholds"]["max_erased"] == 0.1
     assert report["evaluation"]["kept_rate"] is None
     refused = client.post("/erasers/cat/1/activate", json={"override": False})
     assert code(refused) == "gate_not_passed"
     assert all(reason in refused.json()["error"]["message"] for reason in report["gate"]["reasons"])
-    assert client.post("/erasers/cat/1/activate", json={"override": True}).json()["status"] == "active"
+    assert client.post("/erasers/cat/1/activate", json={"override": True, "reason": "a test"}).json()["status"] == "active"
+
+
+def test_a_phrase_of_white_space_is_none(client: TestClient) -> None:
+    assert code(client.post("/erasers", json={"concept": "cat", "synonyms": ["kitten", " "]})) == "invalid_request"
+
+
+def test_an_override_needs_a_reason_which_is_kept(client: TestClient, hand: Hand) -> None:
+    trained(client, hand, "cat", {**PASSING, "erased_rate": 0.5})
+    for body in (
+        {"override": True},
+        {"override": True, "reason": ""},
+        {"override": True, "reason": " \n "},
+        {"override": True, "reason": "x" * 501},
+        {"reason": "no override"},
+    ):
+        assert code(client.post("/erasers/cat/1/activate", json=body)) == "invalid_request", body
+    assert client.get("/erasers/cat/1").json()["override_reason"] is None
+    active = client.post("/erasers/cat/1/activate", json={"override": True, "reason": " for a pilot\n"}).json()
+    assert (active["status"], active["override_reason"]) == ("active", "for a pilot")
+    (entry,) = client.get("/audit", params={"subject": "cat@1", "action": "eraser.activated"}).json()["data"]
+    assert (entry["details"]["override"], entry["details"]["reason"]) == (True, "for a pilot")
+    trained(client, hand, "cat")
+    assert client.post("/erasers/cat/2/activate").json()["override_reason"] is None
 
 
 def test_a_training_cannot_be_activated_or_retired(client: TestClient) -> None:

@@ -102,7 +102,7 @@ def test_a_stricter_gate_refuses_what_the_deployment_passes_and_an_override_stil
     assert (told["thresholds"]["max_erased"], told["deployment"]["max_erased"]) == (0.02, 0.1)
     assert [told["sources"][name] for name in ("max_erased", "min_kept", "max_synonym")] == ["concept", "concept", "deployment"]
     assert code(client.post("/erasers/cat/1/activate")) == "gate_not_passed"
-    assert client.post("/erasers/cat/1/activate", json={"override": True}).is_success
+    assert client.post("/erasers/cat/1/activate", json={"override": True, "reason": "a test"}).is_success
     action, subject, details = last_entry(client)
     assert (action, subject, details["override"], details["gate"]) == ("eraser.activated", "cat@1", True, told)
 

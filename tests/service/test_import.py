@@ -105,11 +105,11 @@ def test_what_an_imported_artifact_claims_does_not_pass_the_gate(client: TestCli
     assert (report["evaluation"], report["claimed_evaluation"]) == (None, PASSING)
     assert report["gate"]["passed"] is False
     assert "not evaluated yet" in report["gate"]["reasons"][0]
-    for body in (None, {"override": True}):  # nothing of it was looked at yet
+    for body in (None, {"override": True, "reason": "a test"}):  # nothing of it was looked at yet
         assert code(client.post("/erasers/cat/1/activate", json=body)) == "not_evaluated"
     measured_here(client, hand, imported, {**PASSING, "erased_rate": 0.9})
     assert code(client.post("/erasers/cat/1/activate")) == "gate_not_passed"
-    assert client.post("/erasers/cat/1/activate", json={"override": True}).is_success
+    assert client.post("/erasers/cat/1/activate", json={"override": True, "reason": "a test"}).is_success
 
 
 def test_an_evaluation_is_told_nothing_that_the_sender_says(client: TestClient, hand: Hand, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_an_import_whose_artifact_is_no_eraser_fails(client: TestClient, hand: H
     hand.fail("evaluate", hand.take_evaluation(), "eraser_corrupt")
     failed = wait_until(lambda: (now := client.get(imported["links"]["self"]).json())["status"] == "failed" and now)
     assert failed["evaluation_job"]["error"]["code"] == "eraser_corrupt"
-    assert code(client.post("/erasers/cat/1/activate", json={"override": True})) == "invalid_state"
+    assert code(client.post("/erasers/cat/1/activate", json={"override": True, "reason": "a test"})) == "invalid_state"
 
 
 def test_strength_0_is_no_eraser(client: TestClient, tmp_path: Path) -> None:

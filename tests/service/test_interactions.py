@@ -102,7 +102,7 @@ def test_the_gate_refuses_for_as_long_as_the_other_is_active(client: TestClient,
 
 def test_an_override_is_on_record_with_the_reason(client: TestClient, hand: Hand) -> None:
     trained(client, hand, kept_rate=0.5)
-    assert client.post("/erasers/cat/1/activate", json={"override": True}).is_success
+    assert client.post("/erasers/cat/1/activate", json={"override": True, "reason": "a test"}).is_success
     reasons = entries(client)[-1]["details"]["gate"]["reasons"]
     assert reasons[0] == "together with parachute@1, kept_rate 0.500 is below 0.75"
 

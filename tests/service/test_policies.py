@@ -231,8 +231,8 @@ def test_the_registry_keeps_what_policies_need(client: TestClient) -> None:
         assert code(client.post("/erasers/church/1/retire")) == "policy_needs_eraser"
     put(client, mandatory=["church@1"])
     assert code(client.post("/erasers/church/1/retire")) == "policy_needs_eraser"
-    for override in (False, True):
-        response = client.post("/erasers/church/2/activate", json={"override": override})
+    for body in ({"override": False}, {"override": True, "reason": "a test"}):
+        response = client.post("/erasers/church/2/activate", json=body)
         assert (code(response), "'house' (version 3)" in response.text) == ("policy_needs_eraser", True)
     assert client.get("/erasers/church/1").json()["status"] == "active"
     put(client, mandatory=["church"])  # the way that the README tells: at no moment is a request refused
@@ -328,7 +328,9 @@ def test_a_reason_overrides_the_minimum_and_is_in_the_audit_log(client: TestClie
     assert entry["details"]["below_minimum"] == [
         {"param": "mandatory[0]", "concept": "tench", "strength": 0.5, "version": 1, "minimum": 1.25}
     ]
-    assert put_refused(client, mandatory=weak, strength_override_reason="")[:2] == ("invalid_request", "strength_override_reason")
+    for reason in ("", " \n"):
+        refused = put_refused(client, mandatory=weak, strength_override_reason=reason)
+        assert refused[:2] == ("invalid_request", "strength_override_reason")
     put(client, "another", mandatory=[{"concept": "church", "strength": 1}])
     put(client, "third", defaults=[{"concept": "tench", "strength": 1.3}])
     assert stack(plan(client)) == [("church", 1, 1.0), ("tench", 1, 1.3)]

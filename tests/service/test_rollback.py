@@ -68,7 +68,7 @@ def test_of_two_that_go_back_at_once_neither_is_lost(client: TestClient) -> None
 
 def test_the_gate_is_not_asked_again(client: TestClient) -> None:
     add_eraser(client, "church", evaluation={**PASSING, "erased_rate": 0.9}, active=False)
-    assert client.post("/erasers/church/2/activate", json={"override": True}).is_success
+    assert client.post("/erasers/church/2/activate", json={"override": True, "reason": "a test"}).is_success
     activated(client, 3)
     assert back(client) == (2, "active")
 

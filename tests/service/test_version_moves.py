@@ -94,7 +94,7 @@ class Versions(DatabaseMachine):
     @rule(gateway=GATEWAYS, version=VERSIONS)
     def activate(self, gateway: int, version: int) -> None:
         view = self.views[gateway][version]
-        call = lambda session: registry.activate(session, view, THRESHOLDS, override=False, actor="k")  # noqa: E731
+        call = lambda session: registry.activate(session, view, THRESHOLDS, override_reason=None, actor="k")  # noqa: E731
         if self.happened(gateway, version, "candidate", call):
             for other, status in self.statuses.items():
                 if status == "active" and self.encoders[other] == self.encoders[version]:

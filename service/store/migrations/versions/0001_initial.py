@@ -142,6 +142,7 @@ def _erasers() -> None:
         sa.Column("evaluation_job_id", sa.String(80), sa.ForeignKey("jobs.id")),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("activated_at", UtcDateTime()),
+        sa.Column("override_reason", sa.Text),
         sa.Column("retired_at", UtcDateTime()),
         sa.Column("deleted_at", UtcDateTime()),
         sa.UniqueConstraint("concept", "version", name="uq_eraser_versions_concept_version"),
