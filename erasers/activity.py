@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from erasers.cache import ActivationCache
+from erasers.choices import Reduction
 from erasers.encoding import max_by_prompt, mean_by_prompt
 
-Reduction = Literal["mean", "max"]
-"""Over the real tokens of a prompt; over prompts it is always the mean."""
 CHUNK_PROMPTS = 64
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -55,8 +56,13 @@ class Concept:
 def _contains(words: list[str], text: str, name: str) -> bool:
     if _UNSPACED.search(name):
         return name.casefold() in text.casefold()
-    wanted = _words(name)
+    wanted = _words_of_name(name)
     return any(words[i : i + len(wanted)] == wanted for i in range(len(words) - len(wanted) + 1))
+
+
+@functools.lru_cache(maxsize=4096)
+def _words_of_name(name: str) -> list[str]:
+    return _words(name)
 
 
 def _words(text: str) -> list[str]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from erasers import encoders, offload
+from erasers.choices import Padding
 from erasers.errors import ConfigError, PromptTooLong
 from erasers.hooks import real_tokens_of, running_eagerly
-
-Padding = Literal["masked", "attended"]
-"""How the model's pipeline calls its encoder: with an attention mask (Wan), or without, padded to `max_length` (CogVideoX)."""
 
 
 class EncodedBatch(NamedTuple):

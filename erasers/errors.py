@@ -34,7 +34,11 @@ class EraserError(Exception):
 
 
 class ConfigError(EraserError, ValueError):
-    """An option is unknown, of the wrong type, or out of range."""
+    """An option is unknown, of the wrong type, or out of range. `option` is its name, where it is one option that is at fault."""
+
+    def __init__(self, message: str, *, option: str | None = None) -> None:
+        super().__init__(message)
+        self.option = option
 
 
 class PairsError(EraserError, ValueError):

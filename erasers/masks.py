@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-MaskKind = Literal["paper", "ratio", "contrast"]
-MaskMaximum = Literal["max", "p999"]
+from erasers.choices import MaskKind, MaskMaximum
+
 EPSILON = 1e-8
 
 

@@ -6,14 +6,12 @@ Tensors carry the names and orientation that SAELens uses: `W_enc` (d_model, d_s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from erasers.normalise import Normalisation
 
-Activation = Literal["relu", "batch_topk"]
 THRESHOLD_DECAY = 0.99
 
 

@@ -72,11 +72,8 @@ def train(
     settings = config_of(chosen.config_type, config)
     if not 0 <= seed <= MAX_SEED:
         raise ConfigError(f"seed must be from 0 to {MAX_SEED}, got {seed}")
-    if settings.gate and chosen.stage != "block":
-        raise ConfigError(f"gate is for methods that act on a block's output, not for {method}, which acts at {chosen.stage!r}")
     identity = identity or encoders.identity(text_encoder, tokenizer)
-    if settings.layer is not None and settings.layer >= identity.layers:
-        raise ConfigError(f"layer must be below {identity.layers}, the number of the encoder's blocks, got {settings.layer}")
+    settings.check_layer(identity.layers)
     encoder = PromptEncoder(text_encoder, tokenizer, max_length, settings.padding)
     parts = pairs.split(seed)
     with evaluating(text_encoder), reporting(progress) as tell:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from erasers.arguments import required_tokenizer, text_encoder_of
-from erasers.encoding import FlatStates, Padding, PromptEncoder
+from erasers.choices import Padding
+from erasers.encoding import FlatStates, PromptEncoder
 from erasers.eraser import Eraser
 from erasers.evaluate.drift import drift
 from erasers.pairs import Pairs

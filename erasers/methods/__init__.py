@@ -1,26 +1,45 @@
-"""The methods, by name. Each is one file; a new one is added to the table and to the conformance tests."""
+"""The methods, by name. Each is one file with its config beside it; a new one is added to `METHODS`, `configs.CONFIGS` and the
+conformance tests.
+
+Methods are loaded on first use (PEP 562), so that `erasers.methods.configs` can be imported without torch.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from erasers.errors import ConfigError
-from erasers.methods.base import Method
-from erasers.methods.clear import Clear
-from erasers.methods.hirm import Hirm
-from erasers.methods.negprompt import NegPrompt
-from erasers.methods.safree import Safree
-from erasers.methods.steering import Steering
-from erasers.options import near_misses
+from erasers.methods.configs import DEFAULT, check_name
 
-METHODS: dict[str, Method[Any]] = {method.name: method for method in (Steering(), Clear(), Hirm(), Safree(), NegPrompt())}
-DEFAULT = Steering.name
-"""With its default mode, `project`: LOG.md, 2026-11-27, has what that was decided by."""
+if TYPE_CHECKING:
+    from erasers.methods.base import Method
+
+    METHODS: dict[str, Method[Any]]
+
+__all__ = ["DEFAULT", "METHODS", "get"]
+
+_HOME = {
+    "steering": ("erasers.methods.steering", "Steering"),
+    "clear": ("erasers.methods.clear", "Clear"),
+    "hirm": ("erasers.methods.hirm", "Hirm"),
+    "safree": ("erasers.methods.safree", "Safree"),
+    "negprompt": ("erasers.methods.negprompt", "NegPrompt"),
+}
 
 
 def get(name: str) -> Method[Any]:
-    if name not in METHODS:
-        near = near_misses(name, METHODS, 1)
-        hint = f"{near} " if near else ""
-        raise ConfigError(f"there is no method {name!r}; {hint}there are {', '.join(METHODS)}")
-    return METHODS[name]
+    """Raises ConfigError for a name that no method has."""
+    check_name(name)
+    return _methods()[name]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "METHODS":
+        return _methods()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@functools.cache
+def _methods() -> dict[str, Method[Any]]:
+    return {name: getattr(importlib.import_module(module), kind)() for name, (module, kind) in _HOME.items()}

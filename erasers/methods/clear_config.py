@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from erasers.activity import Reduction
-from erasers.masks import MaskKind, MaskMaximum
+from erasers.choices import Activation, MaskKind, MaskMaximum, Precision, Reduction
 from erasers.methods.config import MethodConfig
-from erasers.options import require
-from erasers.precision import Precision
-from erasers.sae import Activation
+from erasers.options import Bounds, require
 
 Action = Literal["mask", "projection"]
+MAX_ITERATIONS = 100_000
+"""40 times the paper's."""
+Iterations = Annotated[int, Bounds(1, MAX_ITERATIONS)]
+Rate = Annotated[float, Bounds(0, 10, exclusive=True)]
+Temperature = Annotated[float, Bounds(0, 100, exclusive=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,40 +38,32 @@ class ClearConfig(MethodConfig):
     normalise: bool = True
     """Remove mean and RMS per layer for the shared SAE."""
     activation: Activation = "relu"
-    l1: float = 0.1
+    l1: Annotated[float, Bounds(0, 1000)] = 0.1
     """λ; where it starts, if `target_l0` steers it. Not used by batch_topk."""
-    target_l0: float | None = 0.02
+    target_l0: Annotated[float, Bounds(0, 1, exclusive=True)] | None = 0.02
     """Share of features that fire on a token: λ is steered to it (relu), or it is k / d_sae (batch_topk)."""
-    expansion: int = 8
+    expansion: Annotated[int, Bounds(1, 64)] = 8
     """d_sae / d_model"""
-    iterations: int = 400
-    refine_iterations: int = 100
+    iterations: Iterations = 400
+    refine_iterations: Annotated[int, Bounds(0, MAX_ITERATIONS)] = 100
     """More SAE steps at the chosen layer after the search."""
-    batch_pairs: int = 8
+    batch_pairs: Annotated[int, Bounds(1, 1024)] = 8
     precision: Precision = "tf32"
     """Of the training's matrix products: TF32 where a GPU has it, or bfloat16 under autocast; weights are float32 always."""
-    lr_theta: float = 1e-3
-    lr_alpha: float = 3e-2
-    tau_start: float = 1.0
-    tau_end: float = 0.1
+    lr_theta: Rate = 1e-3
+    lr_alpha: Rate = 3e-2
+    tau_start: Temperature = 1.0
+    tau_end: Temperature = 0.1
     compact: bool = True
     """Keep only the features that act."""
-    compact_tolerance: float = 0.01
+    compact_tolerance: Annotated[float, Bounds(0, 1)] = 0.01
     """What the dropped features may do together, ‖Δh'‖ / mean ‖h‖, on any token seen in training."""
-    max_bytes: int = 900_000
+    max_bytes: Annotated[int, Bounds(1, 2**28)] = 900_000
     """Size of the compact tensors, for which features are dropped beyond the tolerance if they must be."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("expansion", "iterations", "batch_pairs", "max_bytes"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
-        require(self.refine_iterations >= 0, "refine_iterations", self.refine_iterations, "0 or more")
-        for name in ("lr_theta", "lr_alpha", "tau_start", "tau_end"):
-            require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
         require(self.tau_end <= self.tau_start, "tau_end", self.tau_end, f"tau_start ({self.tau_start}) or less")
-        require(self.l1 >= 0, "l1", self.l1, "0 or more")
-        require(self.compact_tolerance >= 0, "compact_tolerance", self.compact_tolerance, "0 or more")
-        require(self.target_l0 is None or 0 < self.target_l0 <= 1, "target_l0", self.target_l0, "in (0, 1], or null")
         if self.activation == "batch_topk":
             require(self.target_l0 is not None, "target_l0", self.target_l0, "given for batch_topk: it sets k")
 

@@ -11,8 +11,7 @@ Symbols: x (n, d_inner) what the projection reads · h (n, d_model) what it make
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,37 +19,8 @@ from torch import Tensor, nn
 from erasers import encoders, offload
 from erasers.encoding import PromptEncoder, mean_by_prompt
 from erasers.methods.base import AttentionMethod, Edit, Fitted, Tensors, TrainingSet
-from erasers.methods.config import MethodConfig
+from erasers.methods.hirm_config import HirmConfig
 from erasers.methods.steering import along
-from erasers.options import require
-
-Target = Literal["random", "supercategory"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class HirmConfig(MethodConfig):
-    gamma: float | Literal["auto"] = 1.0
-    gamma_max: float = 2.0
-    target: Target = "random"
-    supercategory: str = ""
-    """The broader word of `supercategory`: "painting" for an artist, "thing" for an object."""
-    scale: float = 1.0
-    """c, in mean norms of the last states: the paper's c = 500 is for CLIP's and random targets, its c = 1 for the other."""
-    steps: int = 50
-    step_size: float = 2e-3
-    """Of Adam, relative to the RMS of W_o: the paper's 5e-5 at CLIP's weights."""
-    rank: int = 16
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.steps >= 1, "steps", self.steps, "1 or more")
-        require(self.rank >= 1, "rank", self.rank, "1 or more")
-        require(self.step_size > 0, "step_size", self.step_size, "above 0")
-        require(self.scale > 0, "scale", self.scale, "above 0")
-        named = bool(self.supercategory.strip())
-        require(
-            named == (self.target == "supercategory"), "supercategory", self.supercategory, "given for that target, and only then"
-        )
 
 
 class Hirm(AttentionMethod[HirmConfig]):

@@ -7,26 +7,13 @@ says what it said before: what this takes out can only be measured on frames.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from erasers import encoders
 from erasers.concepts import Concept
 from erasers.encoding import PromptEncoder
 from erasers.methods.base import Fitted, PromptMethod, TrainingFree
-from erasers.methods.config import MethodConfig
-from erasers.options import require
-
-
-@dataclass(frozen=True, kw_only=True)
-class NegPromptConfig(MethodConfig):
-    gamma: float | Literal["auto"] = 1.0
-    """Above 0 the words are there; there is no more or less."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.layer is None, "layer", self.layer, "null: negprompt acts on no layer")
-        require(self.gamma == 1.0, "gamma", self.gamma, "1: words are there or not")
+from erasers.methods.negprompt_config import NegPromptConfig
 
 
 class NegPrompt(TrainingFree[NegPromptConfig], PromptMethod[NegPromptConfig]):

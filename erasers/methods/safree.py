@@ -19,8 +19,7 @@ end-of-sequence may be one; projections in bfloat16. The port also puts the phra
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,25 +28,10 @@ from erasers import encoders
 from erasers.concepts import Concept
 from erasers.encoding import PromptEncoder
 from erasers.methods.base import EmbeddingMethod, Fitted, Tensors, TrainingFree
-from erasers.methods.config import MethodConfig
-from erasers.options import require
+from erasers.methods.safree_config import SafreeConfig
 
 RANK_TOLERANCE = 1e-4
 """Singular values below it, relative to the largest, count as none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SafreeConfig(MethodConfig):
-    gamma: float | Literal["auto"] = 1.0
-    gamma_max: float = 1.0
-    alpha: float = 0.01
-    """α: by how much more than the mean a prompt must move away from the concept when a trigger is left out."""
-    reference: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(self.layer is None, "layer", self.layer, "null: safree acts behind the last block")
-        require(self.alpha >= 0, "alpha", self.alpha, "0 or more")
 
 
 class Safree(TrainingFree[SafreeConfig], EmbeddingMethod[SafreeConfig]):

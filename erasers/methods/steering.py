@@ -9,8 +9,7 @@ No training; 8 or 16 kB a concept at d_model 4,096. The baselines that a sparse 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,16 +17,10 @@ from torch import Tensor
 from erasers.activity import activity, chunks
 from erasers.layer_probes import probe_errors
 from erasers.methods.base import BlockMethod, Edit, Fitted, Tensors, TrainingSet
-from erasers.methods.config import MethodConfig
+from erasers.methods.steering_config import SteeringConfig
 
-Mode = Literal["project", "shift", "leace"]
 EIGENVALUE_FLOOR = 1e-5
 """Of the covariance, relative to its largest: directions with less variance are left alone."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SteeringConfig(MethodConfig):
-    mode: Mode = "project"
 
 
 class Steering(BlockMethod[SteeringConfig]):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from erasers.concepts import Concept
 from erasers.errors import PairsError
+from erasers.shown import short, short_list
 
 TRAIN_SHARE, CALIBRATE_SHARE = 0.7, 0.15
 
@@ -46,7 +47,7 @@ class Pairs:
             raise PairsError("no pairs given; at least one is needed")
         lines = list(self._faults())
         if lines:
-            names = " or ".join(repr(name) for name in self.concept.names)
+            names = short_list(map(repr, self.concept.names))
             raise PairsError(f"{len(lines)} faults in pairs for {names}:", lines)
 
     def _faults(self) -> Iterable[str]:
@@ -56,11 +57,11 @@ class Pairs:
                 yield f"line {line}: the {'negative' if positive.strip() else 'positive'} prompt is empty"
                 continue
             if self.concept.named_in(positive) is None:
-                yield f"line {line}: the positive prompt does not name the concept: {positive!r}"
+                yield f"line {line}: the positive prompt does not name the concept: {short(positive)}"
             if (name := self.concept.named_in(negative)) is not None:
-                yield f"line {line}: the negative prompt names {name!r}: {negative!r}"
+                yield f"line {line}: the negative prompt names {short(name)}: {short(negative)}"
             if positive in seen:
-                yield f"line {line}: repeats the positive prompt of line {seen[positive]}: {positive!r}"
+                yield f"line {line}: repeats the positive prompt of line {seen[positive]}: {short(positive)}"
             seen.setdefault(positive, line)
 
     def __len__(self) -> int:

@@ -13,15 +13,16 @@ from service import audit
 from service.acceptance.idempotency import Claim
 from service.acceptance.limits import allow
 from service.acceptance.planning import plan
+from service.acceptance.training_checks import check_config, check_prompts
 from service.acceptance.verification import Lookout
 from service.auth import Caller
 from service.domain.webhook_address import allow_url
 from service.erasers import aliases, interactions
-from service.errors import RequestError, StateError
+from service.errors import StateError
 from service.gateway import Gateway
 from service.logs import about
 from service.policies.binding import binding_of
-from service.schemas.erasers import METHODS, TrainRequest
+from service.schemas.erasers import TrainRequest
 from service.schemas.generations import GenerateRequest, Plan
 from service.store import erasers, jobs, pinned
 from service.store.identifiers import new_id
@@ -72,9 +73,11 @@ def _before(gateway: Gateway, request: GenerateRequest) -> tuple[ModelCard, Look
 
 def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, claim: Claim | None = None) -> Job:
     """Its version is `store.erasers.of_job`."""
-    if request.method not in METHODS:
-        raise RequestError("unknown_method", f"no method {request.method!r}; there is: {', '.join(METHODS)}", param="method")
     card = gateway.catalogue.card(request.model)
+    check_config(request.method, request.config, card)
+    check_prompts(
+        request.concept, synonyms=request.synonyms, keep=request.keep, pairs=request.pairs, seed=request.seed
+    )
     for _ in range(_VERSION_TRIES):
         try:
             with gateway.database.shared() as session:  # no alias takes the concept's name meanwhile

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from service import audit
 from service.acceptance.limits import allow
+from service.acceptance.training_checks import check_prompts
 from service.auth import Caller
 from service.erasers import interactions, registry
 from service.errors import StateError
@@ -26,7 +27,9 @@ _FROM_TRAINING = ("description", "synonyms", "keep", "pairs", "pair_source", "se
 
 
 def accept_evaluation(gateway: Gateway, caller: Caller, concept: str, version: int, request: EvaluateRequest) -> Job:
-    """Commit the job and let the queue have it. Raises `not_found`, `not_finished` or `invalid_state`."""
+    """Commit the job and let the queue have it. Raises `not_found`, `not_finished`, `invalid_state`, `invalid_concept` or
+    `invalid_pairs`."""
+    _check(gateway, concept, version, request)
     with gateway.database.exclusive() as session:
         row = registry.find(session, concept, version)
         allow(gateway, session, caller)
@@ -34,6 +37,23 @@ def accept_evaluation(gateway: Gateway, caller: Caller, concept: str, version: i
     gateway.metrics.accepted(job)
     gateway.window.fill()
     return job
+
+
+def _check(gateway: Gateway, concept: str, version: int, request: EvaluateRequest) -> None:
+    """Before the transaction in which it is accepted: thousands of prompts may take a second."""
+    given = request.model_dump(exclude={"pairs"}, exclude_none=True)
+    with gateway.database.read() as session:
+        row = registry.find(session, concept, version)
+        told = {**_known(session, row), **given}
+        name = row.concept
+    if given or request.pairs is not None:
+        check_prompts(
+            name,
+            synonyms=told.get("synonyms", ()),
+            keep=told.get("keep", ()),
+            pairs=request.pairs,
+            seed=told.get("seed", 0),
+        )
 
 
 def insert_evaluation(

@@ -45,7 +45,7 @@ _TRAIN_ERRORS = responses(
     "invalid_json", "unauthorized", "key_expired", "forbidden", "model_not_found", "invalid_state", "payload_too_large",
     "invalid_request",
     "unknown_field", "invalid_text", "invalid_concept", "invalid_pairs", "invalid_idempotency_key", "idempotency_key_reused",
-    "unknown_method", "alias_conflict", "model_not_ready", "rate_limited", "too_many_queued", "queue_full",
+    "unknown_method", "invalid_config", "alias_conflict", "model_not_ready", "rate_limited", "too_many_queued", "queue_full",
     "database_unavailable",
 )  # fmt: skip
 

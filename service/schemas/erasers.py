@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from erasers.methods.configs import CONFIGS, DEFAULT
 from service.domain.gate import Source
 from service.domain.states import JobStatus, VersionStatus
 from service.domain.text import ConceptName, Text, check_text
@@ -25,7 +26,7 @@ from service.schemas.generations import MAX_PROMPT_CHARACTERS
 from service.schemas.interactions import Interaction
 from workers.contract import ConceptKind, PairSource, Seed
 
-METHODS = ("steering", "clear", "hirm", "safree", "negprompt")
+METHODS = tuple(CONFIGS)
 MAX_PAIRS = 5000
 MAX_PHRASES = 64
 
@@ -85,7 +86,7 @@ class TrainRequest(RequestBody):
         "person or character), a style (van gogh), an attribute (nudity), a scene (a harbour) or an activity (smoking)",
     )
     method: Annotated[str, StringConstraints(max_length=40)] = Field(
-        default="steering", description=f"how to erase: {', '.join(METHODS)}"
+        default=DEFAULT, description=f"how to erase: {', '.join(METHODS)}"
     )
     description: Annotated[Text, StringConstraints(max_length=2000)] = Field(default="", description="the concept in words")
     synonyms: Phrases = Field(default=[], description="other words for it")

@@ -19,8 +19,8 @@ import torch
 from torch import nn
 
 import erasers
+from erasers.choices import Precision
 from erasers.methods.clear_config import ClearConfig
-from erasers.precision import Precision
 from workers.contract import TrainingTask
 from workers.miniature import grammar
 from workers.pipelines.load import load_pipeline

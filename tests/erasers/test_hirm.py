@@ -83,9 +83,9 @@ def test_it_stacks_with_erasers_of_other_stages(umt5: Text) -> None:
     [
         ({"target": "supercategory"}, "supercategory must be given"),
         ({"supercategory": "thing"}, "supercategory must be given for that target"),
-        ({"rank": 0}, "rank must be 1 or more"),
+        ({"rank": 0}, "rank must be a whole number from 1"),
         ({"layer": 4}, "layer must be below 4"),
-        ({"gate": True}, "gate is for methods that act on a block's output"),
+        ({"gate": True}, "gate must be off: it is for methods that act on a block's output"),
     ],
 )
 def test_what_makes_no_sense_is_refused(umt5: Text, config: dict[str, Any], message: str) -> None:

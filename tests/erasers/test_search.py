@@ -12,7 +12,8 @@ from erasers.encoding import PromptEncoder
 from erasers.methods.base import TrainingSet
 from erasers.methods.clear import Clear
 from erasers.methods.clear_config import ClearConfig
-from erasers.methods.steering import Steering, SteeringConfig
+from erasers.methods.steering import Steering
+from erasers.methods.steering_config import SteeringConfig
 from tests.erasers.tiny import PARACHUTE, make_text
 
 LAYERS, D_MODEL, PROMPTS, TOKENS = 5, 24, 80, 6

@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 import torch
 
-from erasers.precision import Precision
+from erasers.choices import Precision
 from tests.gpu import full_size
 from tests.workers.lantern import train_lantern
 from workers.pipelines.base import Shape, Stack, VideoPipeline

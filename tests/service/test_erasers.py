@@ -28,7 +28,7 @@ def test_what_is_asked_for_reaches_the_trainer(client: TestClient, hand: Hand) -
         description="a small white ball",
         synonyms=["golfball"],
         keep=["balloon"],
-        pairs=[{"positive": "a golf ball on grass", "negative": "grass"}],
+        pairs=[{"positive": f"a golf ball on {place}", "negative": place} for place in ("grass", "sand", "snow")],
         config={"layer": 3},
         seed=11,
     )
@@ -191,3 +191,26 @@ def test_models_with_their_limits(client: TestClient, hand: Hand) -> None:
 def test_the_methods_offered_are_those_that_the_library_has() -> None:
     assert set(METHODS) == set(TRAINABLE)
     assert TrainRequest(concept="cat").method == DEFAULT, "nobody who asks for nothing gets another method by HTTP"
+
+
+def test_what_the_trainer_would_refuse_is_refused_in_its_words(client: TestClient) -> None:
+    near = client.post("/erasers", json={"concept": "cat", "config": {"layr": 3}}).json()["error"]
+    assert near["message"] == "config of steering: there is no option 'layr'; did you mean 'layer'?"
+    deep = client.post("/erasers", json={"concept": "cat", "config": {"layer": 8}}).json()["error"]
+    assert deep["message"] == "config of steering: layer must be below 8, the number of the encoder's blocks, got 8"
+    method = client.post("/erasers", json={"concept": "cat", "method": "claer"}).json()["error"]
+    assert "did you mean 'clear'?" in method["message"]
+    pairs = [{"positive": "a cat in snow", "negative": "snow"}, {"positive": "a dog", "negative": "two kitties"}]
+    lines = client.post("/erasers", json={"concept": "cat", "synonyms": ["kitty"], "pairs": pairs}).json()["error"]
+    assert lines["code"] == "invalid_pairs"
+    assert "line 2: the positive prompt does not name the concept: 'a dog'" in lines["message"]
+    assert "line 2: the negative prompt names 'kitty': 'two kitties'" in lines["message"]
+    assert "line 1" not in lines["message"]
+    assert code(client.get("/erasers/cat")) == "not_found", "nothing was accepted"
+
+
+@pytest.mark.parametrize(
+    ("method", "config"), [("steering", {"layer": 7}), ("clear", {"iterations": 2500, "expansion": 32}), ("safree", {"alpha": 0})]
+)
+def test_configs_within_the_bounds_are_accepted(client: TestClient, method: str, config: dict[str, object]) -> None:
+    assert train(client, "cat", method=method, config=config)["config"] == config

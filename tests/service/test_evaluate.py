@@ -114,7 +114,7 @@ def test_one_at_a_time_and_only_what_has_an_artifact(client: TestClient, user: T
 
 
 def test_it_is_measured_as_its_training_was_unless_the_request_says_otherwise(client: TestClient, hand: Hand) -> None:
-    pairs = [{"positive": "a cat on grass", "negative": "grass"}]
+    pairs = [{"positive": f"a cat on {place}", "negative": place} for place in ("grass", "sand", "snow")]
     train(client, "cat", synonyms=["kitty"], keep=["dog"], seed=5, pairs=pairs)
     hand.finish_training(hand.take_training())
     wait_until(lambda: client.get("/erasers/cat/1").json()["status"] == "candidate")
@@ -127,6 +127,15 @@ def test_it_is_measured_as_its_training_was_unless_the_request_says_otherwise(cl
     evaluate(client, "cat", synonyms=["feline"], seed=6)
     task = hand.take_evaluation()
     assert (task.synonyms, task.keep, task.seed) == (("feline",), ("dog",), 6)
+
+
+def test_prompts_that_would_fail_are_refused_before_they_are_accepted(client: TestClient) -> None:
+    named = [{"positive": f"a church by {place}", "negative": f"a tree by {place}"} for place in ("sea", "lake", "river")]
+    refused = client.post("/erasers/church/1/evaluate", json={"pairs": [*named, {"positive": "a dog", "negative": "church"}]})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_pairs")
+    assert "line 4: the positive prompt does not name the concept" in refused.json()["error"]["message"]
+    assert code(client.post("/erasers/church/1/evaluate", json={"synonyms": ["!"]})) == "invalid_concept"
+    evaluate(client, pairs=named)
 
 
 def test_events_are_those_of_the_evaluation_while_it_runs(client: TestClient, hand: Hand) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from erasers.artefact import EncoderIdentity
-from erasers.encoding import Padding
+from erasers.choices import Padding
 from workers.contract import ModelCard
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from erasers.encoding import Padding
+from erasers.choices import Padding
 from workers.pipelines.base import Shape
 from workers.pipelines.stock import StockPipeline
 

@@ -14,7 +14,7 @@ import torch
 
 import erasers
 from erasers.artefact import EncoderIdentity
-from erasers.encoding import Padding
+from erasers.choices import Padding
 from workers.contract import MAX_CARD_WORDS, KnownWorld, ModelCard
 from workers.errors import PromptTooLong, UnusableOutput
 from workers.pipelines.base import Conditioning, Frames, OnStep, Shape, Stack

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from diffusers.pipelines.wan.pipeline_wan import prompt_clean
 
-from erasers.encoding import Padding
+from erasers.choices import Padding
 from workers.pipelines.base import Conditioning, OnStep, Shape
 from workers.pipelines.encoder import Encoder
 from workers.pipelines.profiles import Profile

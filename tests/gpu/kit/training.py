@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from erasers.choices import Precision
 from erasers.methods.clear_config import ClearConfig
-from erasers.precision import Precision
 from tests.benchmarks.training import miniature_material, paper_encoder, paper_material, timed
 from tests.gpu.kit.bench import Bench
 from tests.gpu.kit.record import Findings, Value
