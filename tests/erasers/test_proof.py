@@ -260,7 +260,7 @@ def test_the_mask_is_found_where_forward_takes_anything(umt5: Text, eraser: eras
         torch.testing.assert_close(run(text.encoder, text), erased(umt5, eraser))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "mpnet"])  # transformers has none for MPNet
 def test_gradient_checkpointing_is_erased(family: str, trained: Trained) -> None:
     text, eraser = make_text(family), trained(family, "project")
     inputs = text.inputs(PROMPTS)

@@ -1,4 +1,4 @@
-"""Real encoders of four families, tiny and with random weights, with real tokenizers."""
+"""Real encoders of five families, tiny and with random weights, with real tokenizers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
+    MPNetConfig,
+    MPNetModel,
     PreTrainedTokenizerFast,
     T5Config,
     T5EncoderModel,
@@ -25,7 +27,7 @@ from transformers import (
 import erasers
 from erasers.pairs import templates
 
-FAMILIES = ("t5", "umt5", "clip", "bert")
+FAMILIES = ("t5", "umt5", "clip", "bert", "mpnet")
 LAYERS, D_MODEL = 4, 32
 STRONG = 4.0
 PARACHUTE = erasers.Concept("parachute", synonyms=("open canopy",))
@@ -83,14 +85,14 @@ def make_text(family: str, *, seed: int = 0) -> Text:
 
     Random weights, but for one thing that training gives a real encoder: the concepts' words have strong embeddings.
     """
-    tokenizer = make_tokenizer(bos=family in ("clip", "clip-projection", "bert"))
+    tokenizer = make_tokenizer(bos=family in ("clip", "clip-projection", "bert", "mpnet"))
     torch.manual_seed(seed)
     encoder = _encoder(family, len(tokenizer)).eval()
     named = tokenizer.convert_tokens_to_ids(["parachute", "canopy", "church", "chapel"])
     with torch.no_grad():
         weight = encoder.get_input_embeddings().weight
         weight[named] *= STRONG
-        if family == "bert":  # a layer norm behind the embeddings takes the strength away; synonyms that are alike remain
+        if family in ("bert", "mpnet"):  # a layer norm behind the embeddings takes the strength away; alike synonyms remain
             weight[named[1::2]] = weight[named[::2]]
     return Text(encoder, tokenizer)
 
@@ -109,6 +111,12 @@ def _encoder(family: str, vocabulary: int) -> Any:
             max_position_embeddings=48, pad_token_id=0, initializer_range=0.2,
         )  # fmt: skip
         return BertModel(bert)
+    if family == "mpnet":
+        mpnet = MPNetConfig(
+            vocab_size=vocabulary, hidden_size=D_MODEL, intermediate_size=48, num_hidden_layers=LAYERS, num_attention_heads=2,
+            max_position_embeddings=48, pad_token_id=0, bos_token_id=3, eos_token_id=1, initializer_range=0.2,
+        )  # fmt: skip
+        return MPNetModel(mpnet)
     config, model = {"t5": (T5Config, T5EncoderModel), "umt5": (UMT5Config, UMT5EncoderModel)}[family]
     return model(
         config(vocab_size=vocabulary, d_model=D_MODEL, d_kv=8, d_ff=48, num_layers=LAYERS, num_heads=4, dropout_rate=0.1)
