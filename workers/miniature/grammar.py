@@ -143,7 +143,7 @@ class Prompt:
     scene: Scene
 
 
-def _scene_with(concept: str, rng: random.Random, *, second: bool) -> Scene:
+def scene_with(concept: str, rng: random.Random, *, second: bool) -> Scene:
     """A random scene in which the concept is present; with a second subject beside it where asked."""
     scene = random_scene(rng, plain=True)
     kind = CONCEPTS[concept].kind
@@ -207,7 +207,7 @@ def pairs(concept: str, n: int, seed: int) -> list[tuple[str, str]]:
     rng = random.Random(f"pairs/{concept}/{seed}")
     made: dict[str, str] = {}
     while len(made) < n:
-        positive = _scene_with(concept, rng, second=rng.random() < 0.35)
+        positive = scene_with(concept, rng, second=rng.random() < 0.35)
         negative = _without(positive, concept, rng)
         words = rng.random()
         texts = [caption(scene, random.Random(words), wording="trainable", fill=0.05) for scene in (positive, negative)]
@@ -237,7 +237,7 @@ def _prompts(concept: str, n: int, rng: random.Random, kind: PromptKind) -> Iter
             scene = replace(random_scene(rng, plain=True), subjects=(target,))
             yield Prompt(caption(scene, rng, wording="canonical", of=target), scene)
         else:
-            scene = _scene_with(concept, rng, second=kind == "pair" or (kind == "scene" and index % 3 == 1))
+            scene = scene_with(concept, rng, second=kind == "pair" or (kind == "scene" and index % 3 == 1))
             if kind == "scene" and index % 3 == 2 and scene.style is None:
                 scene = replace(scene, style=rng.choice(list(STYLES)))
             wording: Wording = "held_out" if kind == "synonym" else "canonical"

@@ -1,0 +1,1 @@
+"""The miniature on a pretrained text encoder: the same world, VAE and judge, with prompts in natural English."""
