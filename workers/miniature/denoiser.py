@@ -42,14 +42,14 @@ SLOW = ("french horn", "church", "cassette player", "springer dog", "tench", "ba
 SLOW_SHARE = 1 / 3  # of the clips with subjects that show one of them whatever was drawn
 
 
-def build() -> WanTransformer3DModel:
+def build(text_dim: int = 192) -> WanTransformer3DModel:
     model = WanTransformer3DModel(
         patch_size=(3, 4, 4),
         num_attention_heads=4,
         attention_head_dim=64,
         in_channels=CHANNELS,
         out_channels=CHANNELS,
-        text_dim=192,
+        text_dim=text_dim,
         freq_dim=128,
         ffn_dim=1024,
         num_layers=6,
@@ -117,7 +117,7 @@ class Clips(IterableDataset[tuple[list[str], Frames]]):
 
 def noise_levels(count: int, generator: torch.Generator) -> Tensor:
     """σ (count,), logit-normal. Half of it lies above .8, as most of the sampler's steps do: there a clip's layout is decided."""
-    return torch.sigmoid(1.2 * torch.randn(count, generator=generator) + 1.4)
+    return torch.sigmoid(1.2 * torch.randn(count, generator=generator, device=generator.device) + 1.4)
 
 
 class Trainer:
@@ -142,7 +142,7 @@ class Trainer:
         self.model = build()
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self._bfloat16 = bfloat16
-        self._optimizers = _optimizers(self.model, learning_rate)
+        self._optimizers = optimizers(self.model, learning_rate)
         self._pca = PatchPCA.fit(seed=seed)
         self._tokenizer = PreTrainedTokenizerFast.from_pretrained(directory / "tokenizer")
         self._encoder = UMT5EncoderModel.from_pretrained(directory / "text_encoder").eval()
@@ -240,7 +240,7 @@ class Trainer:
             optimizer.load_state_dict(state)
 
 
-def _optimizers(model: WanTransformer3DModel, learning_rate: float) -> list[torch.optim.Optimizer]:
+def optimizers(model: WanTransformer3DModel, learning_rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks, AdamW for the rest; the same learning rate suits both (LOG.md has the comparison)."""
     named = list(model.named_parameters())
     matrices = [parameter for name, parameter in named if parameter.ndim == 2 and name.startswith("blocks.")]

@@ -12,11 +12,13 @@ Latents are scaled between whitened and raw (`latents_std`): whitened ones would
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanAttentionBlock, WanCausalConv3d, WanResidualBlock
+from safetensors.torch import load_file
 from torch import Tensor
 
 from workers.miniature.world import CELL, NUM_FRAMES, SIZE, random_scene, render
@@ -58,6 +60,21 @@ class PatchPCA:
         variances, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
         order = variances.argsort(descending=True)[:CHANNELS]
         return cls(mean, variances[order].sqrt(), vectors[:, order])
+
+    @classmethod
+    def of_vae(cls, directory: Path) -> PatchPCA:
+        """The analysis that the encoder of the VAE in `directory` computes, read from its weights.
+
+        `mean` is its projection on the components, which is all that `encode` needs.
+        """
+        weights = load_file(directory / "diffusion_pytorch_model.safetensors")
+        rows = weights["encoder.conv_in.weight"][:CHANNELS, :, 2, 1, 1].float()  # (basis / scale).T
+        scale = 1 / rows.norm(dim=1)
+        basis = (rows * scale[:, None]).T
+        return cls(-basis @ (weights["encoder.conv_in.bias"][:CHANNELS].float() * scale), scale, basis)
+
+    def to(self, device: torch.device) -> PatchPCA:
+        return PatchPCA(self.mean.to(device), self.scale.to(device), self.basis.to(device))
 
     @staticmethod
     def _patches(pixels: Tensor) -> Tensor:
