@@ -21,7 +21,8 @@ class WorkerSettings(CommonSettings):
     model: str = Field(
         default="miniature",
         min_length=1,
-        description="`miniature`, a Hugging Face id, or a local diffusers directory (starting with '/', '.' or '~').",
+        description="`miniature`, `miniature-pretrained`, a Hugging Face id, or a local diffusers directory "
+        "(starting with '/', '.' or '~').",
     )
     model_revision: str | None = Field(default=None, description="Commit of a Hugging Face model; set it in production.")
     model_download: bool = Field(default=False, description="Whether a Hugging Face model that is not cached may be downloaded.")

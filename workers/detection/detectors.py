@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from erasers.evaluate.spelling import Spelling, respell
+from workers.miniature.weights import MINIATURES
 from workers.scene import Part, SeenScene, WantedScene
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def detector_for(model: str, concept: str, watch: Watch) -> Detector | None:
     """
     if watch.probes(concept, "plain"):
         return _WatchedDetector(concept, watch)
-    if model != "miniature":
+    if model not in MINIATURES:
         return None
     from workers.miniature.vocabulary import canonical
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from workers.contract import Check, CheckPin
 from workers.detection.watch import Watch
 from workers.errors import ConceptSeen, NotVerifiable
+from workers.miniature.weights import MINIATURES
 from workers.settings import concept_key
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ MINIATURE = "miniature"
 def known(model: str, watch: Watch) -> dict[str, str]:
     """Every name of a concept that can be looked for in the model's frames, and by which detector. What the operator chose
     goes before the miniature's classifier."""
-    if model != "miniature":
+    if model not in MINIATURES:
         return watch.kinds
     from workers.miniature.vocabulary import CONCEPTS
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
+MINIATURES = ("miniature", "miniature-pretrained")
+"""The models that film the miniature's world, which its classifier can judge."""
+
 MODEL_DIR = _HERE / "model"
 """A diffusers `WanPipeline`, as `save_pretrained` writes it."""
 

@@ -16,7 +16,7 @@ from workers.errors import ModelUnavailable
 from workers.pipelines.index import ModelIndex
 from workers.pipelines.placement import Placement
 
-ENCODER_CLASSES = ("UMT5EncoderModel", "T5EncoderModel")
+ENCODER_CLASSES = ("UMT5EncoderModel", "T5EncoderModel", "MPNetModel")
 TOKENIZER_CLASSES = ("T5Tokenizer", "T5TokenizerFast", "PreTrainedTokenizerFast", "AutoTokenizer", "TokenizersBackend")
 
 
@@ -27,15 +27,21 @@ class Encoder:
     identity: EncoderIdentity
 
 
-def load_encoder(directory: Path, index: ModelIndex, placement: Placement) -> Encoder:
+def load_encoder(
+    directory: Path, index: ModelIndex, placement: Placement, *, text_encoder: torch.nn.Module | None = None
+) -> Encoder:
     """Load text encoder and tokenizer, and compute their identity. Raises `ModelUnavailable`.
+
+    `text_encoder` is one whose weights do not lie in `directory`, already loaded.
 
     The weights are loaded in the precision that they run in and never cast afterwards. For float16, transformers keeps those
     modules in float32 whose outputs exceed 65,504 (`wo` of T5 and UMT5); a cast would not.
     """
-    text_encoder = _class(index, "text_encoder", ENCODER_CLASSES).from_pretrained(
-        directory / "text_encoder", dtype=placement.encoder_dtype, use_safetensors=True, local_files_only=True
-    )
+    encoder_class = _class(index, "text_encoder", ENCODER_CLASSES)
+    if text_encoder is None:
+        text_encoder = encoder_class.from_pretrained(
+            directory / "text_encoder", dtype=placement.encoder_dtype, use_safetensors=True, local_files_only=True
+        )
     tokenizer = _class(index, "tokenizer", TOKENIZER_CLASSES).from_pretrained(directory / "tokenizer", local_files_only=True)
     try:
         who = identity(text_encoder, tokenizer)

@@ -12,6 +12,7 @@ from typing import Any
 import diffusers
 import torch
 
+from erasers.errors import EncoderError
 from workers.contract import model_id
 from workers.errors import ModelUnavailable
 from workers.pipelines.base import VideoPipeline
@@ -39,6 +40,10 @@ def find_directory(settings: WorkerSettings) -> Path:
         from workers.miniature.weights import MODEL_DIR
 
         return MODEL_DIR
+    if setting == "miniature-pretrained":
+        from workers.miniature.pretrained.weights import MODEL_DIR as PRETRAINED_DIR
+
+        return PRETRAINED_DIR
     if model_id(setting) != setting:
         return Path(setting).expanduser()
     return _snapshot(setting, revision=settings.model_revision, download=settings.model_download)
@@ -50,16 +55,27 @@ def load_directory(directory: Path, *, model_id: str, placement: Placement) -> V
         known = ", ".join(PIPELINE_CLASSES)
         raise ModelUnavailable(f"{directory} holds a {index.pipeline_class}; this version serves {known}")
     try:
-        encoder = load_encoder(directory, index, placement)
+        text_encoder, parts = _from_elsewhere(model_id, placement)
+        encoder = load_encoder(directory, index, placement, text_encoder=text_encoder)
         is_wan = index.pipeline_class == "WanPipeline"
         dtypes = {"default": placement.dtype, "vae": VAE_DTYPE if is_wan else placement.dtype}
-        pipe = _load(index.pipeline_class, directory, dtypes, text_encoder=encoder.text_encoder, tokenizer=encoder.tokenizer)
+        parts |= {"text_encoder": encoder.text_encoder, "tokenizer": encoder.tokenizer}
+        pipe = _load(index.pipeline_class, directory, dtypes, **parts)
         pipe.to(placement.device)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, EncoderError) as error:
         raise ModelUnavailable(f"the model in {directory} cannot be loaded: {error}") from error
     family, adapter = ("wan", WanAdapter) if is_wan else ("cogvideox", CogVideoXAdapter)
     pipeline: VideoPipeline = adapter(pipe, encoder, model_id=model_id, profile=MODELS.get(model_id, FAMILIES[family]))
     return pipeline
+
+
+def _from_elsewhere(model_id: str, placement: Placement) -> tuple[torch.nn.Module | None, dict[str, Any]]:
+    """The text encoder, and other components, whose weights do not lie in the model's directory."""
+    if model_id != "miniature-pretrained":
+        return None, {}
+    from workers.miniature.pretrained import model
+
+    return model.text_encoder(placement.encoder_dtype), {"vae": model.vae(VAE_DTYPE)}
 
 
 def _load(class_name: str, directory: Path, dtypes: dict[str, torch.dtype], **components: Any) -> Any:

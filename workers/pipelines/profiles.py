@@ -43,23 +43,25 @@ _COGVIDEOX = Profile(
     max_size=1360,
     max_frames=81,
 )
+_MINIATURE = Profile(
+    width=64,
+    height=64,
+    num_frames=9,
+    num_inference_steps=10,
+    guidance_scale=2.5,
+    frames_per_second=8,
+    min_size=64,
+    max_size=64,
+    max_frames=9,
+    world="miniature",
+)
 
 FAMILIES = {"wan": _WAN, "cogvideox": _COGVIDEOX}
 """For directories that no line below knows."""
 
 MODELS = {
-    "miniature": Profile(
-        width=64,
-        height=64,
-        num_frames=9,
-        num_inference_steps=10,
-        guidance_scale=2.5,
-        frames_per_second=8,
-        min_size=64,
-        max_size=64,
-        max_frames=9,
-        world="miniature",
-    ),
+    "miniature": _MINIATURE,
+    "miniature-pretrained": _MINIATURE,
     "Wan-AI/Wan2.2-TI2V-5B-Diffusers": Profile(
         width=1280,
         height=704,
