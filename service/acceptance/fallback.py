@@ -23,12 +23,12 @@ SETTINGS: Mapping[FallbackMethod, Mapping[str, JsonValue]] = {
 NEEDS_GUIDANCE = ("negprompt",)
 """Methods that only classifier-free guidance carries to the video."""
 
-_MISSING: frozenset[ErrorCode] = frozenset({"unknown_concept", "eraser_not_active", "eraser_wrong_encoder"})
+MISSING: frozenset[ErrorCode] = frozenset({"unknown_concept", "eraser_not_active", "eraser_wrong_encoder"})
 """Why no eraser of a concept acts here."""
 
 
 def may_stand_in(wish: Wish, refusal: ErrorCode) -> bool:
-    return refusal in _MISSING and bool(wish.fallbacks) and not wish.versions
+    return refusal in MISSING and bool(wish.fallbacks) and not wish.versions
 
 
 def stand_in(wish: Wish, *, guidance_scale: float, must_reduce: bool, param: str | None) -> AppliedFallback:

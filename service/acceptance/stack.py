@@ -3,14 +3,14 @@ fallback by its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from service.acceptance.fallback import check_guidance, may_stand_in, stand_in
+from service.acceptance.fallback import MISSING, SETTINGS, check_guidance, may_stand_in, stand_in
 from service.erasers import aliases
-from service.erasers.names import unknown_concept
+from service.erasers.names import KINDS, how_to_train, unknown_concept
 from service.errors import RequestError, ServiceError, StateError
 from service.policies.binding import Binding, wish_of
 from service.policies.policy import Rules, Wish, merge
@@ -22,6 +22,7 @@ from workers.contract import ModelCard
 MAX_STRENGTH_MULTIPLE = 2.0
 """The most that a request may ask for, as a multiple of a version's own strength, where no policy says otherwise."""
 
+Applied = AppliedEraser | AppliedFallback
 Asked = Mapping[str, tuple[str, float | None]]
 """By concept: the field of the request that names it, and the strength that it asks for."""
 
@@ -54,7 +55,7 @@ def resolve(session: Session, request: GenerateRequest, card: ModelCard, *, guid
         must_reduce = wish.concept in mandatory or not request.allow_not_reduced
         try:
             if wish.concept not in registered:
-                raise unknown_concept(session, wish.concept, param, stand_in=True)
+                raise unknown_concept(session, wish.concept, param)
             row = _version(registered[wish.concept], wish, card, param)
             return _pin(row, wish, card, guidance_scale, must_reduce, param)
         except ServiceError as refusal:
@@ -69,13 +70,50 @@ def resolve(session: Session, request: GenerateRequest, card: ModelCard, *, guid
             whose = binding.whose(lambda rules: any(other.concept == wish.concept for other in _demanded(rules, request)))
             raise _refusal(wish, whose, error) from error
 
-    pinned = {wish: pin_demanded(wish) for wish in demanded}
+    pinned = _pin_each(demanded, pin_demanded, where=" of the policy")
     positions = {concept: param for concept, (param, _) in asked.items()}
-    acting = [pinned.get(wish) or pin(wish, positions.get(wish.concept)) for wish in wishes]
+    own = sorted((wish for wish in wishes if wish not in pinned), key=lambda wish: list(positions).index(wish.concept))
+    pinned |= _pin_each(own, lambda wish: pin(wish, positions[wish.concept]), where="")
+    acting = [pinned[wish] for wish in wishes]
     _check_multiple(acting, registered, asked, binding.rules.max_strength_multiple)
     return Stack(
         [one for one in acting if isinstance(one, AppliedEraser)], [one for one in acting if isinstance(one, AppliedFallback)]
     )
+
+
+def _pin_each(wishes: Sequence[Wish], pin: Callable[[Wish], Applied], *, where: str) -> dict[Wish, Applied]:
+    """Raises once for all wishes that no eraser fulfils, with the ways on. `where` says whose `on_missing` is meant."""
+    pinned: dict[Wish, Applied] = {}
+    refused: dict[Wish, ServiceError] = {}
+    for wish in wishes:
+        try:
+            pinned[wish] = pin(wish)
+        except ServiceError as refusal:
+            if not _is_missing(refusal):
+                raise
+            refused[wish] = refusal
+    if refused:
+        raise _all_missing(refused, where)
+    return pinned
+
+
+def _is_missing(refusal: ServiceError) -> bool:
+    """Whether an eraser is missing; where a policy demands it, the reason is the cause of the refusal."""
+    reason = refusal.__cause__ if isinstance(refusal.__cause__, ServiceError) else refusal
+    return reason.code in MISSING
+
+
+def _all_missing(refused: Mapping[Wish, ServiceError], where: str) -> ServiceError:
+    """The refusals as one. Its code and field are those of the first."""
+    first = next(iter(refused.values()))
+    message = "; ".join(refusal.message for refusal in refused.values())
+    if len(refused) > 1:
+        message = f"{len(refused)} concepts have no eraser that can act: {message}"
+    ways = [f"`kind` is one of {KINDS}", "an eraser from elsewhere is imported with POST /erasers/import"]
+    if any(not wish.versions for wish in refused):
+        methods = " or ".join(f'"{method}"' for method in SETTINGS)
+        ways.append(f'"on_missing"{where} set to {methods} lets a method without training stand in; "refuse" is the default')
+    return type(first)(first.code, f"{message}. Ways on: {'; '.join(ways)}", param=first.param)
 
 
 def _check_not_0(asked: Asked) -> None:
@@ -165,7 +203,7 @@ def _not_active(row: EraserVersion) -> str:
     cure = {
         "training": f"it is being trained: GET /erasers/{row.concept}/{row.version}/events tells when it is done",
         "candidate": f"an operator activates it: POST /erasers/{row.concept}/{row.version}/activate",
-        "failed": 'its training failed; train a new version: POST /erasers {"concept": …}',
+        "failed": f"its training failed; train a new version: {how_to_train(row.concept)}",
         "retired": "it was retired; name the concept without a version to get the active one",
         "active": "",
     }[row.status]
@@ -176,6 +214,6 @@ def _wrong_encoder(concept: str, row: EraserVersion, card: ModelCard, param: str
     return StateError(
         "eraser_wrong_encoder",
         f"the eraser of {concept!r}, version {row.version}, was made for the text encoder of {row.model!r}, not for that of "
-        f'{card.id!r}; train one for it: POST /erasers {{"concept": "{concept}", "model": "{card.id}"}}',
+        f"{card.id!r}; train one for it: {how_to_train(concept, model=card.id)}",
         param=param,
     )

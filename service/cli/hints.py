@@ -22,7 +22,8 @@ def _named(words: Words, name: str) -> str:
 
 def _train(words: Words) -> str:
     model = f" --model {quote(words['model'])}" if "model" in words else ""
-    return f"clearway erasers train {_named(words, 'concept')}{model}"
+    kind = f" --kind {quote(words['kind']) if words['kind'].isalpha() else 'KIND'}" if "kind" in words else ""
+    return f"clearway erasers train {_named(words, 'concept')}{kind}{model}"
 
 
 def _version(command: str) -> Callable[[Words], str]:
@@ -56,11 +57,15 @@ _COMMANDS: Mapping[str, Callable[[Words], str]] = {
 }
 
 
+_OPTION = re.compile(r'(?:"|`)(kind|on_missing)(?:"|`)(?!:)')
+"""Fields that a message names outside of a body."""
+
+
 def in_commands(message: str) -> str:
     """The message with the calls that it names replaced by commands; calls without a command stay."""
     for template in sorted(_COMMANDS, key=len, reverse=True):
         message = re.sub(_pattern(template), partial(_command, template), message)
-    return message
+    return _OPTION.sub(lambda named: f"--{named[1].replace('_', '-')}", message)
 
 
 def _pattern(template: str) -> str:

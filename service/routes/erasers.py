@@ -15,7 +15,7 @@ from service.domain.states import JobStatus
 from service.domain.text import ConceptName
 from service.erasers import registry
 from service.erasers.gates import judge_version
-from service.erasers.names import hint
+from service.erasers.names import hint, how_to_train
 from service.errors import MissingError
 from service.http.body import StrictRoute
 from service.http.handlers import responses
@@ -91,8 +91,7 @@ def get_concept(concept: ConceptPath, gateway: GatewayDep, caller: CallerDep) ->
     if found is None:
         with gateway.database.read() as session:
             meant = hint(session, concept)
-        cure = f'train one: POST /erasers {{"concept": "{concept}"}}'
-        raise MissingError("not_found", f"no eraser for {concept!r}{meant}; {cure}")
+        raise MissingError("not_found", f"no eraser for {concept!r}{meant}; train one: {how_to_train(concept)}")
     return found
 
 

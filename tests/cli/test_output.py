@@ -64,6 +64,10 @@ def test_a_pipe_gets_a_line_a_row_and_every_cell_whole(capsys: pytest.CaptureFix
             'to activate it anyway: POST /erasers/cat/2/activate {"override": true, "reason": "…"}',
             "to activate it anyway: `clearway erasers activate cat@2 --override --reason TEXT`",
         ),
+        (
+            'train it: POST /erasers {"concept": "cat", "kind": "…"}; `kind` is one of object; "on_missing" set to "safree"',
+            "train it: `clearway erasers train cat --kind KIND`; --kind is one of object; --on-missing set to \"safree\"",
+        ),
         ("first DELETE /gates/golf ball", "first `clearway gates unset 'golf ball'`"),
         ("GET /erasers lists what there is", "`clearway erasers list` lists what there is"),
         ("GET /nothing/of/the/kind", "GET /nothing/of/the/kind"),

@@ -318,9 +318,34 @@ def test_a_large_body_passes_where_pairs_are_uploaded(shared: TestClient) -> Non
 def test_near_misses_and_the_cure_of_an_unknown_concept(shared: TestClient) -> None:
     error = check(shared.post("/generate", json={"prompt": "a", "erase": ["parashute"]}), "unknown_concept", "erase[0]")
     assert "'parachute'" in error["message"]
-    assert 'POST /erasers {"concept": "parashute"}' in error["message"]
+    assert 'POST /erasers {"concept": "parashute", "kind": "…"}' in error["message"]
     far = shared.post("/generate", json={"prompt": "a", "erase": ["zzz"]}).json()["error"]["message"]
     assert "did you mean" not in far
+
+
+def test_all_missing_concepts_are_named_at_once_with_the_ways_on(client: TestClient) -> None:
+    train(client, "cat")
+    body = {"prompt": "a", "erase": ["nudity", "parachute", "trump", "cat"]}
+    message = check(client.post("/generate", json=body), "unknown_concept", "erase[0]")["message"]
+    for told in (
+        "3 concepts have no eraser",
+        'POST /erasers {"concept": "nudity", "kind": "…"}',
+        'POST /erasers {"concept": "trump", "kind": "…"}',
+        "'cat', version 1, is training",
+        "identity, style",
+        "POST /erasers/import",
+        '"on_missing" set to "safree" or "negprompt"',
+        '"refuse" is the default',
+    ):
+        assert told in message, told
+    assert "'parachute'" not in message
+    body["erase"] = ["cat", "nudity@1"]
+    assert "2 concepts" in check(client.post("/generate", json=body), "eraser_not_active", "erase[0]")["message"]
+    body["erase"] = ["nudity@1"]
+    assert "on_missing" not in check(client.post("/generate", json=body), "unknown_concept", "erase[0]")["message"]
+    client.put("/policies/house", json={"mandatory": ["nudity", "trump"]})
+    message = check(client.post("/generate", json={"prompt": "a"}), "policy_unsatisfied", None)["message"]
+    assert ["'nudity'" in message, "'trump'" in message, '"on_missing" of the policy' in message] == [True, True, True]
 
 
 def test_an_eraser_in_every_state_but_active(client: TestClient, hand: Hand) -> None:
