@@ -98,7 +98,7 @@ def test_a_method_without_training_stands_in_where_that_is_asked_for(miniature: 
 
 
 def test_interrupting_generate_cancels_it(miniature: Up, client: Client, tmp_path: Path) -> None:
-    arguments = ("generate", "a cat", "--steps", "200", "--out", str(tmp_path / "x.mp4"))
+    arguments = ("generate", "a cat", "--steps", "125", "--out", str(tmp_path / "x.mp4"))
     # A shell's background jobs ignore SIGINT, and so would what they start, this child among it.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(_command(miniature, *arguments), stderr=subprocess.PIPE, preexec_fn=heed) as process:
