@@ -56,33 +56,46 @@ class Verdict:
 def judge(
     evaluation: Mapping[str, Any] | None, thresholds: Thresholds, interactions: Iterable[Interaction] | None = ()
 ) -> Verdict:
-    """`interactions` are those that count; None where they cannot be read, which does not pass."""
+    """`interactions` are those that count; None where they cannot be read, which does not pass. The reasons come in an order in
+    which the cure of one may change those after it: first what makes the measurement itself worthless, then what is left of the
+    concept, its synonyms, other concepts, the rest of the scene, and other erasers."""
     if evaluation is None:
         return Verdict(passed=False, reasons=("not evaluated yet: POST /erasers/{concept}/{version}/evaluate measures it here",))
     numbers = {key: float(value) for key, value in evaluation.items() if _is_number(value)}
     measured_frames = any(key in evaluation for key in ("origin_rate", "erased_rate", "kept_rate"))
     reasons = list(_frames(numbers, evaluation, thresholds) if measured_frames else _probe(numbers, thresholds))
     if interactions is None:
-        reasons.append("interactions cannot be read: the eraser was made by another version")
+        reasons.append("interactions cannot be read: the eraser was made by another version; evaluate it again")
     for interaction in interactions or ():
         reasons += _together(interaction, thresholds, seen=measured_frames)
     return Verdict(passed=not reasons, reasons=tuple(reasons))
 
 
 def _frames(numbers: Mapping[str, float], evaluation: Mapping[str, Any], limits: Thresholds) -> Iterator[str]:
-    yield from _missing(numbers, "origin_rate", "erased_rate", "synonym_rate", "kept_rate", "scene_kept")
+    yield from _missing(numbers, "origin_rate")
     origin = numbers.get("origin_rate", math.nan)
     if origin < limits.min_origin_rate or origin == 0:
-        yield f"origin_rate {origin:.3f} is below {limits.min_origin_rate}: too little of the concept to measure its erasure"
-    elif (erased := numbers.get("erased_rate", math.nan) / origin) > limits.max_erased:
-        yield f"erased_rate is {erased:.3f} of origin, above {limits.max_erased}"
+        yield (
+            f"origin_rate {origin:.3f} is below {limits.min_origin_rate}: the model draws too little of the concept to measure "
+            "its erasure; evaluate again with pairs whose prompts show it clearly"
+        )
+    yield from _missing(numbers, "erased_rate")
+    enough = origin >= limits.min_origin_rate and origin > 0
+    if enough and (erased := numbers.get("erased_rate", math.nan) / origin) > limits.max_erased:
+        yield f"erased_rate is {erased:.3f} of origin, above {limits.max_erased}: {_ERASE_MORE}"
+    yield from _missing(numbers, "synonym_rate")
     synonym_origin = numbers.get("synonym_origin_rate", origin)
     if synonym_origin == 0:
-        yield "synonym_origin_rate is 0: there is nothing to measure on synonyms"
+        yield ("synonym_origin_rate is 0: the model draws nothing for the synonyms; evaluate again with `synonyms` that it knows")
     elif (synonym := numbers.get("synonym_rate", math.nan) / synonym_origin) > limits.max_synonym:
-        yield f"synonym_rate is {synonym:.3f} of origin, above {limits.max_synonym}"
+        yield (
+            f"synonym_rate is {synonym:.3f} of origin, above {limits.max_synonym}: the concept appears when it is called by "
+            "another name; train another version and name more `synonyms`"
+        )
+    yield from _missing(numbers, "kept_rate")
     if (kept := numbers.get("kept_rate", math.nan)) < limits.min_kept:
-        yield f"kept_rate {kept:.3f} is below {limits.min_kept}"
+        yield f"kept_rate {kept:.3f} is below {limits.min_kept}: {_KEEP_MORE}"
+    yield from _missing(numbers, "scene_kept")
     if (scene := numbers.get("scene_kept", math.nan)) < limits.min_scene_kept:
         yield (
             f"scene_kept {scene:.3f} is below {limits.min_scene_kept}: the eraser changes what else prompts with the concept ask "
@@ -103,14 +116,20 @@ def _parts(evaluation: Mapping[str, Any]) -> str:
 
 
 def _probe(numbers: Mapping[str, float], limits: Thresholds) -> Iterator[str]:
-    yield from _missing(numbers, "probe_before", "probe_after", "drift")
+    yield from _missing(numbers, "probe_before")
     before = numbers.get("probe_before", math.nan)
     if before < limits.min_probe_before or before == 0:
-        yield f"probe_before {before:.3f} is below {limits.min_probe_before}: the probe never saw the concept"
-    elif (after := numbers.get("probe_after", math.nan) / before) > limits.max_probe_after:
-        yield f"probe_after is {after:.3f} of probe_before, above {limits.max_probe_after}"
+        yield (
+            f"probe_before {before:.3f} is below {limits.min_probe_before}: the probe never saw the concept; evaluate again with "
+            "more pairs, of which one prompt names it and the other does not"
+        )
+    yield from _missing(numbers, "probe_after")
+    enough = before >= limits.min_probe_before and before > 0
+    if enough and (after := numbers.get("probe_after", math.nan) / before) > limits.max_probe_after:
+        yield f"probe_after is {after:.3f} of probe_before, above {limits.max_probe_after}: {_ERASE_MORE}"
+    yield from _missing(numbers, "drift")
     if (drift := numbers.get("drift", math.nan)) > limits.max_drift:
-        yield f"drift {drift:.3f} is above {limits.max_drift}"
+        yield f"drift {drift:.3f} is above {limits.max_drift}: {_KEEP_MORE}"
 
 
 def _together(pair: Interaction, limits: Thresholds, *, seen: bool) -> Iterator[str]:
@@ -121,24 +140,35 @@ def _together(pair: Interaction, limits: Thresholds, *, seen: bool) -> Iterator[
     sides = (("", pair.origin_rate, pair.left), (f" of {pair.eraser.concept}", pair.other_origin_rate, pair.other_left))
     for whose, origin, left in sides:
         if origin is not None and origin >= least and left is not None and left > limits.max_interaction:
-            yield f"together with {name}, {left:.3f}{whose} is left, above {limits.max_interaction}"
+            yield f"together with {name}, {left:.3f}{whose} is left, above {limits.max_interaction}{_APART}"
     asked = pair.measured == "frames" or not seen
     if asked and pair.kept_rate is not None and pair.kept_rate < limits.min_kept_pair:
-        yield f"together with {name}, kept_rate {pair.kept_rate:.3f} is below {limits.min_kept_pair}"
+        yield f"together with {name}, kept_rate {pair.kept_rate:.3f} is below {limits.min_kept_pair}{_APART}"
     if pair.scene_kept is not None and pair.scene_kept < limits.min_kept_pair:
-        yield f"together with {name}, scene_kept {pair.scene_kept:.3f} is below {limits.min_kept_pair}"
+        yield f"together with {name}, scene_kept {pair.scene_kept:.3f} is below {limits.min_kept_pair}{_APART}"
 
 
-_CURES = {
-    "scene_kept": ": evaluate the version again; where CLEARWAY_DETECTORS judge, with lines of the cell scene in "
-    "CLEARWAY_DETECTOR_PROMPTS"
+_ERASE_MORE = "too much of the concept is left; train another version with a higher strength, or with more pairs"
+_KEEP_MORE = "other prompts change too much; train another version with a lower strength, and name in `keep` what must survive"
+_APART = "; train another version, or retire the other one first"
+_EVALUATE_AGAIN = (
+    (
+    "evaluate the version again; where CLEARWAY_DETECTORS judge, with lines of the {cell} in CLEARWAY_DETECTOR_PROMPTS"
+)
+)
+_CELLS = {
+    "origin_rate": "cell plain",
+    "erased_rate": "cell plain",
+    "synonym_rate": "cell synonym",
+    "kept_rate": "cell others",
+    "scene_kept": "cell scene",
 }
 
 
-def _missing(numbers: Mapping[str, float], *names: str) -> Iterator[str]:
-    for name in names:
-        if name not in numbers:
-            yield f"{name} was not measured{_CURES.get(name, '')}"
+def _missing(numbers: Mapping[str, float], name: str) -> Iterator[str]:
+    if name not in numbers:
+        cure = _EVALUATE_AGAIN.format(cell=_CELLS[name]) if name in _CELLS else "evaluate the version again"
+        yield f"{name} was not measured: {cure}"
 
 
 def _is_number(value: object) -> bool:

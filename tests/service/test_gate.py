@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from service.domain.gate import Thresholds, judge
 from service.settings import Settings
 from workers.contract import EraserPin, Interaction
 
+APART = "; train another version, or retire the other one first"
 LIMITS = Thresholds.of(Settings())
 FRAMES = {"origin_rate": 0.9, "erased_rate": 0.09, "synonym_rate": 0.13, "kept_rate": 0.9, "scene_kept": 0.95}
 PARTS = {"objects": {"kept": 0.98, "clips": 4}, "style": {"kept": None, "clips": 0}, "background": {"kept": 0.7, "clips": 20}}
@@ -30,7 +32,7 @@ def test_passes_up_to_the_thresholds(evaluation: dict[str, Any]) -> None:
         ({**FRAMES, "erased_rate": 0.1}, "erased_rate is 0.111 of origin"),
         ({**FRAMES, "synonym_rate": 0.14}, "synonym_rate is 0.156 of origin"),
         ({**FRAMES, "synonym_origin_rate": 0.5}, "synonym_rate is 0.260 of origin"),
-        ({**FRAMES, "synonym_origin_rate": 0, "synonym_rate": 0}, "nothing to measure on synonyms"),
+        ({**FRAMES, "synonym_origin_rate": 0, "synonym_rate": 0}, "draws nothing for the synonyms"),
         ({**FRAMES, "kept_rate": 0.89}, "kept_rate 0.890 is below"),
         ({**FRAMES, "scene_kept": 0.949}, "scene_kept 0.949 is below 0.95: the eraser changes what else prompts"),
         ({**FRAMES, "scene_kept": 0.8, "scene_parts": PARTS}, "(kept: background 70%, objects 98%); train another version"),
@@ -46,6 +48,20 @@ def test_says_what_does_not_pass(evaluation: dict[str, Any], reason: str) -> Non
     verdict = judge(evaluation, LIMITS)
     assert not verdict.passed
     assert any(reason in found for found in verdict.reasons)
+
+
+def test_refusals_come_in_the_order_in_which_they_are_mended_and_say_how() -> None:
+    order = ("origin_rate", "erased_rate", "synonym_rate", "kept_rate", "scene_kept", "together with")
+    bad = {"origin_rate": 0.5, "erased_rate": 0.4, "synonym_rate": 0.4, "kept_rate": 0.5, "scene_kept": 0.5}
+    pair = together(kept_rate=0.1)
+    for evaluation, first in ((bad, 1), ({**bad, "origin_rate": 0.1}, 0)):
+        reasons = judge(dict(reversed(evaluation.items())), LIMITS, [pair]).reasons
+        found = [next(place for place, name in enumerate(order) if reason.startswith(name)) for reason in reasons]
+        assert (found[0], found) == (first, sorted(found))
+        assert all(re.search(r"(train another version|evaluate)\b", reason) for reason in reasons)
+    missing = judge({"origin_rate": 0.1}, LIMITS).reasons
+    assert [reason.partition(" ")[0] for reason in missing] == list(order[:5])
+    assert all("valuate" in reason for reason in missing)
 
 
 @pytest.mark.parametrize("whole", [FRAMES, PROBE])
@@ -90,10 +106,10 @@ def test_what_was_measured_together_passes_up_to_the_thresholds_and_what_was_not
 @pytest.mark.parametrize(
     ("pair", "reason"),
     [
-        (together(erased_rate=0.3), "together with church@2, 0.375 is left, above 0.25"),
-        (together(other_erased_rate=0.3), "together with church@2, 0.300 of church is left, above 0.25"),
-        (together(kept_rate=0.7), "together with church@2, kept_rate 0.700 is below 0.75"),
-        (together(scene_kept=0.74), "together with church@2, scene_kept 0.740 is below 0.75"),
+        (together(erased_rate=0.3), "together with church@2, 0.375 is left, above 0.25" + APART),
+        (together(other_erased_rate=0.3), "together with church@2, 0.300 of church is left, above 0.25" + APART),
+        (together(kept_rate=0.7), "together with church@2, kept_rate 0.700 is below 0.75" + APART),
+        (together(scene_kept=0.74), "together with church@2, scene_kept 0.740 is below 0.75" + APART),
         (together(measured="embeddings", other_origin_rate=0.9, other_erased_rate=0.9), "1.000 of church is left"),
     ],
 )
@@ -107,11 +123,13 @@ def test_a_change_of_embeddings_is_asked_about_where_nobody_sees_frames() -> Non
     """A good eraser may change embeddings much; what frames show decides, together as alone."""
     pair = together(measured="embeddings", origin_rate=1.0, kept_rate=0.7)
     assert judge(FRAMES, LIMITS, [pair]).passed
-    assert judge(PROBE, LIMITS, [pair]).reasons == ("together with church@2, kept_rate 0.700 is below 0.75",)
+    assert judge(PROBE, LIMITS, [pair]).reasons == ("together with church@2, kept_rate 0.700 is below 0.75" + APART,)
 
 
 def test_interactions_that_cannot_be_read_do_not_pass() -> None:
-    assert judge(FRAMES, LIMITS, None).reasons == ("interactions cannot be read: the eraser was made by another version",)
+    assert judge(FRAMES, LIMITS, None).reasons == (
+        "interactions cannot be read: the eraser was made by another version; evaluate it again",
+    )
 
 
 @settings(deadline=None)
