@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from service.errors import MissingError, UnavailableError
+from service.token_counts import TokenCounts
 from workers.contract import Detectors, ModelCard, detectors_key, model_key
 from workers.store.artifacts import ArtifactMissing, ArtifactStore, InvalidKey
 
@@ -42,6 +43,7 @@ class _Fresh(Generic[Value]):
 class Catalogue:
     def __init__(self, store: ArtifactStore, *, default_model: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.default_model = default_model
+        self.tokens = TokenCounts(store, clock=clock)
         self._store = store
         self._cards: _Fresh[ModelCard] = _Fresh(clock)
         self._detectors: _Fresh[Mapping[str, str]] = _Fresh(clock)

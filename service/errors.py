@@ -113,7 +113,7 @@ CODES: Mapping[ErrorCode, Meaning] = {
     "idempotency_key_reused": Meaning(422, "The `Idempotency-Key` was used for another request."),
     "invalid_text": Meaning(422, "Text with control characters or broken Unicode."),
     "empty_prompt": Meaning(422, "The prompt has no visible character."),
-    "prompt_too_long": Meaning(422, "The prompt is longer than 2,000 characters."),
+    "prompt_too_long": Meaning(422, "The prompt is longer than 2,000 characters, or has more tokens than the model takes."),
     "invalid_concept": Meaning(422, "Not a usable concept name, or not the form `name`, `name@version`."),
     "too_many_concepts": Meaning(422, "More than 16 concepts in `erase`."),
     "duplicate_concept": Meaning(422, "The same concept twice in `erase`, after normalising names."),

@@ -473,6 +473,11 @@ def detectors_key(model_id: str) -> str:
     return f"detectors/{model_id.replace('/', '--')}.json"
 
 
+def tokenizer_key(encoder_fingerprint: str) -> str:
+    """The file of the tokenizer that a text encoder's fingerprint covers, as the package `tokenizers` reads it."""
+    return f"tokenizers/{encoder_fingerprint}.json"
+
+
 def model_id(setting: str) -> str:
     """The name of a model to clients, from the model setting: a directory goes by its own name, all else as it is."""
     if not setting.startswith(("/", ".", "~")):

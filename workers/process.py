@@ -15,7 +15,7 @@ from workers.attempts import connection
 from workers.attempts.presence import Presence, new_worker_name
 from workers.attempts.ticker import ticking
 from workers.common_settings import SettingsInvalid
-from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, Detectors, WorkerKind, detectors_key, model_id, model_key
+from workers.contract import GENERATE_QUEUE, TRAIN_QUEUE, Detectors, WorkerKind, detectors_key, model_id, model_key, tokenizer_key
 from workers.detection.watch import Watch
 from workers.errors import DetectorUnavailable, ModelUnavailable
 from workers.generation.verification import known
@@ -75,6 +75,9 @@ def run(kind: WorkerKind, settings: WorkerSettings) -> int:
     card = pipeline.card()
     store = PatientStore(open_store(settings.artifacts_url, settings.s3_access), seconds=settings.store_patience_seconds)
     try:
+        backend = getattr(pipeline.tokenizer, "backend_tokenizer", None)
+        if backend is not None:  # with it the gateway refuses prompts that are too long
+            store.put(tokenizer_key(card.encoder_fingerprint), backend.to_str().encode())
         store.put(model_key(card.id), card.model_dump_json(indent=2).encode())
         if kind == "generate":  # who verifies
             told = Detectors(model=card.id, detectors=known(card.id, watch))

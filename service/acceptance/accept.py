@@ -13,6 +13,7 @@ from service import audit
 from service.acceptance.idempotency import Claim
 from service.acceptance.limits import allow
 from service.acceptance.planning import plan
+from service.acceptance.prompt_length import check_generation_length, check_pairs_length
 from service.acceptance.training_checks import check_config, check_prompts
 from service.acceptance.verification import Lookout
 from service.auth import Caller
@@ -68,6 +69,7 @@ def _before(gateway: Gateway, request: GenerateRequest) -> tuple[ModelCard, Look
     """What needs no transaction: a look at the URL, and what the store says of the model, which may take its time."""
     allow_url(request.webhook_url, private=gateway.webhook_private)
     card = gateway.catalogue.card(request.model)
+    check_generation_length(gateway, request, card)
     return card, Lookout(gateway.catalogue.detectors(card.id), gateway.verify_max_share)
 
 
@@ -78,6 +80,7 @@ def accept_training(gateway: Gateway, caller: Caller, request: TrainRequest, *, 
     check_prompts(
         request.concept, synonyms=request.synonyms, keep=request.keep, pairs=request.pairs, seed=request.seed
     )
+    check_pairs_length(gateway, request.pairs, card)
     for _ in range(_VERSION_TRIES):
         try:
             with gateway.database.shared() as session:  # no alias takes the concept's name meanwhile

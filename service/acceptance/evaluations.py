@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from service import audit
 from service.acceptance.limits import allow
+from service.acceptance.prompt_length import check_pairs_length
 from service.acceptance.training_checks import check_prompts
 from service.auth import Caller
 from service.erasers import interactions, registry
@@ -45,7 +46,7 @@ def _check(gateway: Gateway, concept: str, version: int, request: EvaluateReques
     with gateway.database.read() as session:
         row = registry.find(session, concept, version)
         told = {**_known(session, row), **given}
-        name = row.concept
+        name, model = row.concept, row.model
     if given or request.pairs is not None:
         check_prompts(
             name,
@@ -54,6 +55,8 @@ def _check(gateway: Gateway, concept: str, version: int, request: EvaluateReques
             pairs=request.pairs,
             seed=told.get("seed", 0),
         )
+    if request.pairs is not None:
+        check_pairs_length(gateway, request.pairs, gateway.catalogue.card(model))
 
 
 def insert_evaluation(

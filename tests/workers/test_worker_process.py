@@ -10,6 +10,7 @@ from pathlib import Path
 from redis import Redis
 
 import erasers
+from service.token_counts import TokenCounts
 from tests.workers.parts import Valkey, lantern_pairs, pin, task_for
 from tests.workers.processes import LEASE_SECONDS, Site, site
 from workers.attempts import connection
@@ -57,6 +58,11 @@ def test_serve_cancel_and_stop(
         assert here.workers() == [{"kind": "generate", "model": "tiny-wan", "state": "idle", "pid": process.pid}]
         card = ModelCard.model_validate_json(here.store.get(model_key("tiny-wan")))
         assert card == wan.card(), "another process computed another fingerprint"
+        for text in ("a parachute over the dunes", "  two   spaces ", "unknownword, and a &amp; b"):
+            counted = TokenCounts(here.store).of(card, [text])
+            assert counted is not None
+            assert counted[0] <= len(wan.tokenizer(text).input_ids), "what fits would be refused"
+        assert TokenCounts(here.store).of(card, ["a parachute"]) == [len(wan.tokenizer("a parachute").input_ids)]
 
         put_eraser(here.store, wan_eraser)
         here.submit(task_for(wan, pin(wan_eraser), id="gen_first"))
