@@ -152,9 +152,9 @@ _ERASE_MORE = "too much of the concept is left; train another version with a hig
 _KEEP_MORE = "other prompts change too much; train another version with a lower strength, and name in `keep` what must survive"
 _APART = "; train another version, or retire the other one first"
 _EVALUATE_AGAIN = (
-    (
+
     "evaluate the version again; where CLEARWAY_DETECTORS judge, with lines of the {cell} in CLEARWAY_DETECTOR_PROMPTS"
-)
+
 )
 _CELLS = {
     "origin_rate": "cell plain",
