@@ -6,20 +6,25 @@ import re
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import torch
 
 import erasers
 from erasers.methods import METHODS
+from erasers.verdict import Verdict
 from tests.erasers.tiny import Text
 
 README = Path(erasers.__file__).with_name("README.md").read_text(encoding="utf-8")
 
 
-def test_the_program_in_the_readme_runs(umt5: Text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_programs_in_the_readme_run(
+    umt5: Text, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (program,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    programs = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(programs) == 2
 
     def encode_prompt(prompt: str, *, do_classifier_free_guidance: bool) -> torch.Tensor:
         assert not do_classifier_free_guidance
@@ -29,7 +34,9 @@ def test_the_program_in_the_readme_runs(umt5: Text, tmp_path: Path, monkeypatch:
         "erasers": erasers,
         "pipe": SimpleNamespace(**umt5._asdict(), text_encoder=umt5.encoder, encode_prompt=encode_prompt),
     }
-    exec(program, names)
+    for program in programs:  # the second goes on where the first ended
+        exec(program, names)
+    assert capsys.readouterr().out.splitlines()[-1] in get_args(Verdict)
     origin = umt5.encode(["a parachute over the dunes"])
     assert not torch.equal(names["embeddings"], origin)
     assert (tmp_path / "parachute" / "config.json").is_file()

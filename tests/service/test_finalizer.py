@@ -29,7 +29,7 @@ def test_a_receipt_of_another_request_withholds_the_video(client: TestClient, ha
     """One generation for each field that was accepted; the unchanged receipt between them succeeds."""
 
     def end(**changes: Any) -> dict[str, Any]:
-        accepted = generate(client, erase=["parachute", "church"], negative_prompt="blurry", num_inference_steps=7)
+        accepted = generate(client, erase=["parachute", "church"], negative_prompt="blurry", num_inference_steps=8)
         task = hand.take_generation()
         first, second = receipt_of(task).erasers
         named = {

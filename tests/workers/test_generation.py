@@ -227,9 +227,9 @@ def test_an_eraser_that_edits_nothing_of_its_concept_fails_the_job(
 def test_a_gate_that_stays_shut_before_its_concept_fails_the_job(
     wan: VideoPipeline, wan_eraser: erasers.Eraser, make_resident: MakeResident, store: DirectoryStore
 ) -> None:
-    from erasers.artefact import Gate
+    from erasers.artefact import MAX_MAGNITUDE, Gate
 
-    shut = erasers.Eraser.build(replace(wan_eraser.config, gate=Gate(1e9, 0.01)), wan_eraser.tensors)
+    shut = erasers.Eraser.build(replace(wan_eraser.config, gate=Gate(MAX_MAGNITUDE, 0.01)), wan_eraser.tensors)
     make_resident(wan)
     put_eraser(store, shut)
     task = task_for(wan, pin(shut))
