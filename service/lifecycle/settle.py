@@ -50,12 +50,16 @@ logger = logging.getLogger(__name__)
 Ended = TypeVar("Ended", Receipt, TrainingResult, EvaluationResult, FailureRecord)
 _EVALUATED = ("concept", "version", "digest")
 Move = Callable[[Session, Job], bool]
+End = tuple[Move, datetime]
+"""How an attempt ended, and when it began at the latest."""
 
 
 POLL_SECONDS = 1.0
 """For so long a store that had no record of an attempt is not asked again for a client that polls."""
 _MAX_REMEMBERED = 10_000
 _MAX_FAULTS = 5
+_MAX_TAKEN_SECONDS = 10 * 365 * 86400.0
+"""`timedelta` has an end."""
 
 
 class Settler:
@@ -89,7 +93,7 @@ class Settler:
             end = end or self._end_by_failure(job)
         except _Unusable as unusable:
             logger.error("unusable record: %s", unusable, extra=about(job))
-            end = _failing(unusable.code, str(unusable)), 0.0
+            end = _failing(unusable.code, str(unusable)), datetime.now(UTC)
         if end is None:
             return False
         self._apply(job, *end)
@@ -107,10 +111,11 @@ class Settler:
         self._no_record_at[attempt] = now
         return False
 
-    def _apply(self, job: Job, move: Move, seconds: float) -> None:
+    def _apply(self, job: Job, move: Move, began: datetime) -> None:
         with self._database.write() as session:
-            if job.status == "queued" and not jobs.start(session, job, at=_began(job, seconds)):
+            if job.status == "queued" and not jobs.start(session, job, at=began):
                 return
+            jobs.start_earlier(session, job, at=began)
             moved = move(session, job)
             if moved and job.status in TERMINAL:
                 audit.settled(session, job)
@@ -119,7 +124,7 @@ class Settler:
             self._metrics.ended(job)
             self._window.fill()
 
-    def _end_of(self, job: Job) -> tuple[Move, float] | None:
+    def _end_of(self, job: Job) -> End | None:
         match job.kind:
             case "generate":
                 return self._end_of_generation(job)
@@ -128,7 +133,7 @@ class Settler:
             case "evaluate":
                 return self._end_of_evaluation(job)
 
-    def _end_of_generation(self, job: Job) -> tuple[Move, float] | None:
+    def _end_of_generation(self, job: Job) -> End | None:
         receipt = self._read(Receipt, receipt_key(job.id, job.attempt), job)
         if receipt is None:
             return None
@@ -140,9 +145,10 @@ class Settler:
             message = f"the receipt is not of the accepted request ({', '.join(wrong)}); the video is withheld"
             raise _Unusable(message, code="receipt_mismatch")
         result = _finite(receipt.model_dump(mode="json"))
-        return (lambda session, row: jobs.succeed(session, row, result=result)), sum(receipt.stage_seconds.values())
+        began = _began(job, receipt.created_at, sum(receipt.stage_seconds.values()))
+        return (lambda session, row: jobs.succeed(session, row, result=result)), began
 
-    def _end_of_training(self, job: Job) -> tuple[Move, float] | None:
+    def _end_of_training(self, job: Job) -> End | None:
         result = self._read(TrainingResult, training_result_key(job.id, job.attempt), job)
         if result is None:
             return None
@@ -158,9 +164,9 @@ class Settler:
             registry.complete(session, row.id, result, values["evaluation"])
             return True
 
-        return register, result.seconds
+        return register, _began(job, result.created_at, result.seconds)
 
-    def _end_of_evaluation(self, job: Job) -> tuple[Move, float] | None:
+    def _end_of_evaluation(self, job: Job) -> End | None:
         result = self._read(EvaluationResult, evaluation_result_key(job.id, job.attempt), job)
         if result is None:
             return None
@@ -175,21 +181,22 @@ class Settler:
             registry.measured(session, row.id, values["evaluation"])
             return True
 
-        return register, result.seconds
+        return register, _began(job, result.created_at, result.seconds)
 
-    def _end_by_failure(self, job: Job) -> tuple[Move, float] | None:
+    def _end_by_failure(self, job: Job) -> End | None:
         record = self._read(FailureRecord, failure_key(job.kind, job.id, job.attempt), job)
         if record is None:
             return None
+        began = _began(job, record.created_at, 0.0)
         if record.code == "cancelled":
-            return cancel, 0.0
+            return cancel, began
         if record.retryable and job.attempt < MAX_ATTEMPTS:
-            return jobs.requeue, 0.0
-        return _failing(record.code, record.message), 0.0
+            return jobs.requeue, began
+        return _failing(record.code, record.message), began
 
     def fail(self, job: Job, *, code: str, message: str) -> None:
         """End a job that no worker ended."""
-        self._apply(job, _failing(code, message), 0.0)
+        self._apply(job, _failing(code, message), datetime.now(UTC))
 
     def _read(self, kind: type[Ended], key: str, job: Job) -> Ended | None:
         try:
@@ -235,9 +242,15 @@ def _failing(code: str, message: str) -> Move:
     return move
 
 
-def _began(job: Job, seconds: float) -> datetime:
-    """When an attempt began that was never seen running: its own account of how long it took, counted back from now."""
-    return max(job.created_at, datetime.now(UTC) - timedelta(seconds=seconds if math.isfinite(seconds) else 0))
+def _began(job: Job, recorded_at: str, seconds: float) -> datetime:
+    """When an attempt began at the latest: its own account of how long it took, counted back from its record. The gateway may
+    have noticed only later that it runs. The worker's clock may be wrong: no attempt began before its job was accepted."""
+    try:
+        ended_at = min(datetime.now(UTC), datetime.fromisoformat(recorded_at))
+    except (ValueError, TypeError):  # TypeError: it names no time zone
+        ended_at = datetime.now(UTC)
+    taken = timedelta(seconds=min(seconds, _MAX_TAKEN_SECONDS) if math.isfinite(seconds) else 0)
+    return max(job.created_at, ended_at - taken)
 
 
 def _finite(value: Any) -> Any:

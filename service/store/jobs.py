@@ -128,6 +128,15 @@ def start(session: Session, job: Job, *, at: datetime) -> bool:
     return _move(session, job, "running", started_at=at)
 
 
+def start_earlier(session: Session, job: Job, *, at: datetime) -> None:
+    """Correct `started_at` of a running attempt that was noticed only after it began at `at`."""
+    if job.status != "running" or job.started_at is None or job.started_at <= at:
+        return
+    where = (Job.id == job.id, Job.attempt == job.attempt, Job.status == "running", Job.started_at > at)
+    session.execute(update(Job).where(*where).values(started_at=at))
+    job.started_at = at
+
+
 def succeed(session: Session, job: Job, *, result: dict[str, Any]) -> bool:
     return _move(session, job, "succeeded", result=result, finished_at=datetime.now(UTC))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime, timedelta
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -84,6 +87,33 @@ def test_a_record_of_another_job_or_version_fails_the_job(client: TestClient, ha
         client.get(accepted["links"]["self"])  # looks into the store
         failed = wait_until(lambda id_=accepted["id"]: settled(client, id_))
         assert (failed["status"], failed["error"]["code"]) == ("failed", "internal_error")
+
+
+@pytest.mark.both_databases
+def test_a_start_that_was_seen_late_is_corrected_by_the_receipt(client: TestClient, hand: Hand) -> None:
+    accepted = generate(client)
+    task = hand.take_generation()
+    time.sleep(0.5)  # the encode and denoise stages have run by now
+    seen = wait_until(lambda: (now := client.get(accepted["links"]["self"]).json())["status"] == "running" and now)
+    receipt = hand.finish(task, stage_seconds={"encode": 0.1, "denoise": 60.0})
+    done = wait_until(lambda: settled(client, accepted["id"]))
+    assert done["created_at"] == done["started_at"] < seen["started_at"], "never before the request was accepted"
+
+    accepted = generate(client)
+    task = hand.take_generation()
+    time.sleep(1.0)
+    receipt = hand.finish(task, stage_seconds={"encode": 0.25, "denoise": 0.5})
+    done = wait_until(lambda: settled(client, accepted["id"]))
+    latest = datetime.fromisoformat(receipt.created_at) - timedelta(seconds=0.75)
+    assert datetime.fromisoformat(done["created_at"]) <= datetime.fromisoformat(done["started_at"]) <= latest
+
+
+@pytest.mark.parametrize("created_at", ["2999-01-01T00:00:00+00:00", "2026-01-01T00:00:00", "yesterday"])
+def test_a_worker_whose_clock_is_wrong_starts_nothing_in_the_future(client: TestClient, hand: Hand, created_at: str) -> None:
+    accepted = generate(client)
+    hand.finish(hand.take_generation(), created_at=created_at)
+    done = wait_until(lambda: settled(client, accepted["id"]))
+    assert done["created_at"] <= done["started_at"] <= done["finished_at"]
 
 
 def test_an_unseen_start_is_reckoned_from_the_stages(client: TestClient, hand: Hand) -> None:
