@@ -60,6 +60,8 @@ def train(
     with connect(url, key, data_dir) as client:
         accepted = client.train(request)
         name, version = accepted["concept"], accepted["version"]
+        if (seconds := accepted["estimated_seconds"]) is not None:
+            typer.echo(f"Trainings like this one took about {max(1, round(seconds))} seconds.", err=True)
         try:
             terminal.show(client.follow_training(name, version), f"{name}@{version}")
         except KeyboardInterrupt:

@@ -21,6 +21,7 @@ from service.http.body import StrictRoute
 from service.http.handlers import responses
 from service.schemas.base import Cursor, Limit, Page
 from service.schemas.erasers import (
+    AcceptedTraining,
     ActivateRequest,
     Concept,
     Eraser,
@@ -62,13 +63,14 @@ def train(
     gateway: GatewayDep,
     caller: OperatorDep,
     idempotency_key: IdempotencyKeyHeader = None,
-) -> Eraser:
+) -> AcceptedTraining:
     """A new version of the concept's eraser, in `training`. When it is trained and measured it is a `candidate`."""
     claim = Claim.of(caller, idempotency_key, "POST /erasers", request)
     accepted = accept_once(gateway.database, claim, lambda: accept_training(gateway, caller, request, claim=claim))
     with gateway.database.read() as session:
         row = erasers.of_job(session, accepted.job.id)
-        body = views.eraser(row, erasers.jobs_of(session, [row]))
+        version = views.eraser(row, erasers.jobs_of(session, [row]))
+        body = AcceptedTraining(**version.model_dump(), estimated_seconds=erasers.training_seconds(session, row))
     response.headers.update({"location": body.links.self, **accepted.headers})
     return body
 

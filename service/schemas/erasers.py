@@ -205,6 +205,13 @@ class Eraser(ResponseBody):
     links: EraserLinks
 
 
+class AcceptedTraining(Eraser):
+    estimated_seconds: float | None = Field(
+        description="of the training, once it has begun: the median of the last ones with the same method and config "
+        "on this model; null while there are none"
+    )
+
+
 class RetiredEraser(Eraser):
     generations: int = Field(description="how many have it pinned, whatever became of them; `links.generations` lists them")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, Select, func, select, text, update
@@ -15,6 +16,9 @@ from service.domain.states import VersionStatus, check_version_move
 from service.store.conflicts import is_duplicate
 from service.store.identifiers import new_id
 from service.store.models import DELETED_WITH_ARTIFACT, EraserVersion, Job
+
+_COMPARED = 20
+"""Trainings that an estimate of the next one looks at."""
 
 
 def is_version_taken(error: IntegrityError) -> bool:
@@ -100,6 +104,19 @@ def next_version(session: Session, concept: str) -> int:
 
 def get(session: Session, concept: str, version: int) -> EraserVersion | None:
     return session.scalar(_alive().where(EraserVersion.concept == concept, EraserVersion.version == version))
+
+
+def training_seconds(session: Session, like: EraserVersion) -> float | None:
+    """The median of the last trainings that succeeded with the same method, config and model; None if there are none."""
+    query = (
+        select(EraserVersion.config, Job.result)
+        .join(Job, EraserVersion.job_id == Job.id)
+        .where(Job.status == "succeeded", EraserVersion.method == like.method, EraserVersion.model == like.model)
+        .order_by(Job.id.desc())
+        .limit(_COMPARED)
+    )
+    seconds = [result["seconds"] for config, result in session.execute(query) if config == like.config and result is not None]
+    return float(median(seconds)) if seconds else None
 
 
 def of_job(session: Session, job_id: str) -> EraserVersion:

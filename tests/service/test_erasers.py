@@ -214,3 +214,17 @@ def test_what_the_trainer_would_refuse_is_refused_in_its_words(client: TestClien
 )
 def test_configs_within_the_bounds_are_accepted(client: TestClient, method: str, config: dict[str, object]) -> None:
     assert train(client, "cat", method=method, config=config)["config"] == config
+
+
+def test_the_time_of_a_training_is_estimated_from_those_like_it(client: TestClient, hand: Hand) -> None:
+    def estimate(concept: str, **fields: object) -> float | None:
+        seconds = train(client, concept, **fields)["estimated_seconds"]
+        return None if seconds is None else float(seconds)
+
+    assert estimate("cat") is None, "nothing is known yet"
+    first = hand.finish_training(hand.take_training())
+    wait_until(lambda: client.get("/erasers/cat/1").json()["status"] == "candidate")
+    assert estimate("dog") == first.seconds
+    assert estimate("owl", method="clear") is None
+    assert estimate("fox", config={"layer": 3}) is None
+    assert "estimated_seconds" not in client.get("/erasers/dog/1").json()
