@@ -11,6 +11,7 @@ import typer
 
 from service.cli.connection import DataDirOption, KeyOption, UrlOption, connect
 from service.cli.generate import INTERRUPTED_EXIT_CODE
+from service.cli.hints import in_commands
 from service.cli.output import JsonOption, ShownAsJson, print_json
 from service.cli.versions import VersionArgument, parse_version, print_versions
 from workers.contract import MAX_SEED, ConceptKind
@@ -59,6 +60,8 @@ def train(
     request = {"concept": concept, **{name: value for name, value in options.items() if value is not None}}
     with connect(url, key, data_dir) as client:
         accepted = client.train(request)
+        for warning in accepted["warnings"]:
+            typer.echo(f"Warning: {in_commands(warning['message'])}", err=True)
         name, version = accepted["concept"], accepted["version"]
         if (seconds := accepted["estimated_seconds"]) is not None:
             typer.echo(f"Trainings like this one took about {max(1, round(seconds))} seconds.", err=True)

@@ -10,6 +10,7 @@ from service import versions, views, withdraw
 from service.acceptance.accept import accept_training
 from service.acceptance.evaluations import accept_evaluation
 from service.acceptance.idempotency import Claim, accept_once
+from service.acceptance.training_warnings import training_warnings
 from service.deps import CallerDep, ConceptPath, GatewayDep, IdempotencyKeyHeader, OperatorDep, VersionPath
 from service.domain.states import JobStatus
 from service.domain.text import ConceptName
@@ -64,15 +65,17 @@ def train(
     caller: OperatorDep,
     idempotency_key: IdempotencyKeyHeader = None,
 ) -> AcceptedTraining:
-    """A new version of the concept's eraser, in `training`. When it is trained and measured it is a `candidate`."""
+    """A new version of the concept's eraser, in `training`. When it is trained and measured it is a `candidate`. `warnings` say
+    what the gate will miss, for instance a detector that sees the concept in frames, and how to provide it."""
     claim = Claim.of(caller, idempotency_key, "POST /erasers", request)
     accepted = accept_once(gateway.database, claim, lambda: accept_training(gateway, caller, request, claim=claim))
     with gateway.database.read() as session:
         row = erasers.of_job(session, accepted.job.id)
         version = views.eraser(row, erasers.jobs_of(session, [row]))
-        body = AcceptedTraining(**version.model_dump(), estimated_seconds=erasers.training_seconds(session, row))
-    response.headers.update({"location": body.links.self, **accepted.headers})
-    return body
+        seconds = erasers.training_seconds(session, row)
+    response.headers.update({"location": version.links.self, **accepted.headers})
+    warnings = training_warnings(gateway.catalogue, row)
+    return AcceptedTraining(**version.model_dump(), estimated_seconds=seconds, warnings=warnings)
 
 
 @router.get("", summary="Every concept and its versions")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -205,11 +205,19 @@ class Eraser(ResponseBody):
     links: EraserLinks
 
 
+class TrainingWarning(ResponseBody):
+    """A measurement that the version will not have, and how to provide it."""
+
+    code: Literal["no_detector"]
+    message: str
+
+
 class AcceptedTraining(Eraser):
     estimated_seconds: float | None = Field(
         description="of the training, once it has begun: the median of the last ones with the same method and config "
         "on this model; null while there are none"
     )
+    warnings: list[TrainingWarning] = Field(description="what the gate will not be able to ask; nothing was refused for it")
 
 
 class RetiredEraser(Eraser):

@@ -144,6 +144,8 @@ def test_ctrl_c_ends_the_waiting_for_a_training_and_cancel_the_training(
     monkeypatch.setattr(Client, "follow_training", interrupted)
     status, out, errors = clearway("erasers", "train", "golf ball")
     assert (status, out) == (130, "")
+    assert "Warning: no detector for 'golf ball'" in errors
+    assert "`clearway erasers evaluate 'golf ball@1'`" in errors
     assert "The training of 'golf ball@1' goes on" in errors
     assert "clearway erasers cancel 'golf ball@1'" in errors
     assert json.loads(clearway("erasers", "show", "golf ball@1")[1])["status"] == "training"

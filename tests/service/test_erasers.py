@@ -9,8 +9,8 @@ from erasers.methods import DEFAULT
 from erasers.methods import METHODS as TRAINABLE
 from service.schemas.erasers import METHODS, TrainRequest
 from tests.service.calls import code, generate, train, wait_until
-from tests.service.hand import FINGERPRINT, PASSING, Hand, add_eraser
-from workers.contract import TrainingResult
+from tests.service.hand import FINGERPRINT, PASSING, Hand, add_eraser, gateway_of
+from workers.contract import Detectors, TrainingResult, detectors_key
 
 
 def trained(client: TestClient, hand: Hand, concept: str, evaluation: dict[str, object] | None = None) -> TrainingResult:
@@ -43,6 +43,17 @@ def test_what_is_asked_for_reaches_the_trainer(client: TestClient, hand: Hand) -
     hand.say(task, "step", stage="search", step=2, total=8)
     running = client.get(accepted["links"]["self"]).json()
     assert running["progress"] == {"stage": "search", "step": 2, "total": 8}
+
+
+def test_a_training_without_a_detector_says_what_the_gate_will_miss(client: TestClient) -> None:
+    detectors = Detectors(model="toy", detectors={"dog": "nudenet"})
+    gateway_of(client).store.put(detectors_key("toy"), detectors.model_dump_json().encode())
+    (warning,) = train(client, "cat")["warnings"]
+    assert warning["code"] == "no_detector"
+    for told in ("CLEARWAY_DETECTORS", "CLEARWAY_DETECTOR_PROMPTS", "POST /erasers/cat/1/evaluate"):
+        assert told in warning["message"]
+    assert train(client, "dog")["warnings"] == []
+    assert "warnings" not in client.get("/erasers/cat/1").json()
 
 
 @pytest.mark.both_databases
