@@ -94,7 +94,7 @@ def test_variants_that_safree_encodes_are_not_prompts(text: Text) -> None:
 
 def test_a_stack_is_read_behind_all_of_it(text: Text, eraser: erasers.Eraser) -> None:
     """An eraser of another concept that adds what this one takes out: each does its part, and the concept is there."""
-    config = replace(eraser.config, concept="its opposite", parameters={"mode": "shift"}, strength=8.0)
+    config = replace(eraser.config, concept="its opposite", parameters={"mode": "shift"}, strength=32.0)
     opposite = erasers.Eraser.build(config, {**eraser.tensors, "direction": -eraser.tensors["direction"]})
     assert outcome_of(text, eraser, [WITH]).verdict == "removed"
     assert outcome_of(text, eraser, [WITH], beside=[opposite]).verdict == "not_reduced"
