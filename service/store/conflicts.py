@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import CursorResult
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -12,10 +11,10 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 def insert_if_absent(session: Session, table: type[DeclarativeBase], values: dict[str, Any]) -> bool:
     """Insert a row unless one with its primary key exists. Returns whether it was inserted."""
-    columns = [column.name for column in table.__mapper__.primary_key]
+    key = table.__mapper__.primary_key
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**values).on_conflict_do_nothing(index_elements=columns)
-    return cast(CursorResult[Any], session.execute(statement)).rowcount == 1
+    statement = dialect.insert(table).values(**values).on_conflict_do_nothing(index_elements=[column.name for column in key])
+    return session.execute(statement.returning(*key)).first() is not None
 
 
 def is_duplicate(error: IntegrityError, *, constraint: str, columns: str) -> bool:

@@ -68,7 +68,8 @@ def test_a_layers_erasers_act_as_the_sum_of_the_single_ones(umt5: Text, three: l
     second = Eraser.build(replace(three[1].config, parameters={"activation": "jumprelu"}), jump)
     h = torch.randn(40, three[0].config.encoder.d_model, generator=torch.Generator().manual_seed(0)) * 3
     reads = {name: three[0].tensors[name] for name in ("W_enc", "b_enc")}
-    reads |= {"reader": normalize(torch.linspace(-1, 1, len(reads["b_enc"])), dim=0), "direction": torch.linspace(-0.2, 0.3, h.shape[1])}
+    reader = normalize(torch.linspace(-1, 1, len(reads["b_enc"])), dim=0)
+    reads |= {"reader": reader, "direction": torch.linspace(-0.2, 0.3, h.shape[1])}
     projection = {"activation": "relu", "action": "projection", "offset": 0.1}
     third = Eraser.build(replace(three[0].config, concept="third", parameters=projection), reads)
     every = [three[0], third, second]
