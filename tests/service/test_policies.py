@@ -131,7 +131,9 @@ def test_defaults_act_where_nothing_is_said(client: TestClient) -> None:
     assert stack(plan(client, erase=None)) == both
     assert stack(plan(client, erase=[])) == both[:1]
     assert stack(plan(client, erase=["church"])) == both[:1]
-    assert stack(plan(client, erase=[{"concept": "parachute", "strength": 0}])) == [both[0], ("parachute", 1, 0.0)]
+    nothing = {"erase": [{"concept": "parachute", "strength": 0}]}
+    assert refused(client, **nothing)[:2] == ("invalid_strength", "erase[0].strength")
+    assert stack(plan(client, **nothing, allow_not_reduced=True)) == [both[0], ("parachute", 1, 0.0)]
 
 
 def test_the_openai_dialect_is_bound_alike(client: TestClient) -> None:
@@ -139,7 +141,7 @@ def test_the_openai_dialect_is_bound_alike(client: TestClient) -> None:
     for fields, acts in (
         ({}, ["church", "parachute"]),
         ({"erase": "[]"}, ["church"]),
-        ({"erase": '[{"concept": "church", "strength": 0}]'}, ["church"]),
+        ({"erase": '[{"concept": "church", "strength": 0.5}]'}, ["church"]),
     ):
         files = [(name, (None, value)) for name, value in {"prompt": "a", **fields}.items()]
         made = client.post("/v1/videos", files=files).json()
