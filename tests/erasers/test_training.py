@@ -36,9 +36,9 @@ def test_a_probe_sees_the_concept_before_and_not_after(umt5: Text) -> None:
     assert report["detected_after"] < 0.2
     assert report["probe_error_after"] > 0.4
     assert report["change_positive"] > report["drift_keep"]
-    again = erasers.evaluate_embeddings(*umt5, eraser, templates(PARACHUTE, 200, 3), keep_prompts=KEEP)
+    again = erasers.evaluate_embeddings(*umt5, eraser, templates(PARACHUTE, 300, 3), keep_prompts=KEEP)
     assert again["detected_before"] > again["detected_after"] + 0.5
-    off = erasers.evaluate_embeddings(*umt5, eraser, templates(PARACHUTE, 200, 3), strength=0.0)
+    off = erasers.evaluate_embeddings(*umt5, eraser, templates(PARACHUTE, 300, 3), strength=0.0)
     assert off["detected_before"] == off["detected_after"]
     assert off["change_positive"] == off["drift_negative"] == 0
 

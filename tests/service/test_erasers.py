@@ -67,7 +67,7 @@ def test_from_training_to_active_to_retired(client: TestClient, hand: Hand) -> N
     assert active["status"] == "active"
     assert active["activated_at"] is not None
     assert generate(client, erase=["cat"])["erase"][0] == {
-        "concept": "cat", "version": 1, "digest": result.digest, "strength": 2.0, "layer": 3
+        "concept": "cat", "version": 1, "digest": result.digest, "strength": 2.0, "layer": 3, "must_reduce": True
     }  # fmt: skip
     retired = client.post("/erasers/cat/1/retire").json()
     assert retired["status"] == "retired"

@@ -103,7 +103,9 @@ def test_serve_cancel_and_stop(
             ("gen_last", "succeeded"),
         ]
         (unclear,) = [line for line in lines if line.get("job") == "gen_unclear"]
-        assert "InvalidTask" in unclear["trace"]
+        assert unclear["code"] == "internal_error"
+        record = FailureRecord.model_validate_json(here.store.get(failure_key("generate", "gen_unclear", 1)))
+        assert "does not understand the task" in record.message
         (foreign,) = [line for line in lines if line.get("job") == "foreign"]
         assert "refused, and not run" in foreign["message"]
         assert task_for(wan).prompt not in here.logs(), "prompts must stay out of the log"
