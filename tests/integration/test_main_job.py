@@ -74,7 +74,7 @@ def test_verified_on_the_frames(miniature: Up, client: Client, tmp_path: Path) -
     done = clearway(miniature, "generate", prompt, *options)
     assert done.returncode == 0, done.stderr
     assert "parachute: seen in 0% of the frames by the detector miniature" in done.stdout
-    idle = {"prompt": prompt, "erase": [{"concept": "parachute", "strength": 0}], "seed": 3}
+    idle = {"prompt": prompt, "erase": [{"concept": "parachute", "strength": 0}], "seed": 3, "allow_not_reduced": True}
     assert settled(miniature, client, client.generate(idle)["id"])["status"] == "succeeded"
     found_out = settled(miniature, client, client.generate({**idle, "verify": True})["id"])
     assert (found_out["status"], found_out["error"]["code"], found_out["attempt"]) == ("failed", "concept_seen", 1)
@@ -91,7 +91,10 @@ def test_a_concept_without_an_eraser_is_refused_with_near_misses(miniature: Up, 
 
 def test_a_method_without_training_stands_in_where_that_is_asked_for(miniature: Up, tmp_path: Path) -> None:
     options = ("--erase", "cat", "--erase", "parachute", "--on-missing", "safree", "--out", str(tmp_path / "x.mp4"))
-    done = clearway(miniature, "generate", "a cat over the sea", *options)
+    refused = clearway(miniature, "generate", "a cat over the sea", *options)
+    assert refused.returncode == 1
+    assert "concept_not_reduced" in refused.stderr, "SAFREE hardly acts on this encoder, and the receipt's rule sees it"
+    done = clearway(miniature, "generate", "a cat over the sea", *options, "--allow-not-reduced")
     assert done.returncode == 0, done.stderr
     assert "parachute@1: layer" in done.stdout
     assert "cat: no eraser was active, safree stood in, strength 1" in done.stdout
