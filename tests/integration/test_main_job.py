@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,13 +92,10 @@ def test_a_concept_without_an_eraser_is_refused_with_near_misses(miniature: Up, 
 
 def test_a_method_without_training_stands_in_where_that_is_asked_for(miniature: Up, tmp_path: Path) -> None:
     options = ("--erase", "cat", "--erase", "parachute", "--on-missing", "safree", "--out", str(tmp_path / "x.mp4"))
-    refused = clearway(miniature, "generate", "a cat over the sea", *options)
-    assert refused.returncode == 1
-    assert "concept_not_reduced" in refused.stderr, "SAFREE hardly acts on this encoder, and the receipt's rule sees it"
-    done = clearway(miniature, "generate", "a cat over the sea", *options, "--allow-not-reduced")
+    done = clearway(miniature, "generate", "a cat over the sea", *options)
     assert done.returncode == 0, done.stderr
     assert "parachute@1: layer" in done.stdout
-    assert "cat: no eraser was active, safree stood in, strength 1" in done.stdout
+    assert re.search(r"cat: no eraser was active, safree stood in, .+; strength 1, ", done.stdout)
 
 
 def test_interrupting_generate_cancels_it(miniature: Up, client: Client, tmp_path: Path) -> None:
