@@ -58,11 +58,13 @@ class Database:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         self._writer = threading.Lock()
-        self._read = sessionmaker(self.engine, expire_on_commit=False)
+        one_snapshot = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        self._read = sessionmaker(self.engine.execution_options(**one_snapshot), expire_on_commit=False)
         self._write = sessionmaker(self.engine.execution_options(clearway_write=True), expire_on_commit=False)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
+        """A session whose statements all see the same moment, as on SQLite: a version and the job that changes it agree."""
         with self._read() as session:
             yield session
 

@@ -49,6 +49,6 @@ def test_methods_are_compared_on_frames(tmp_path: Path) -> None:
     after = (tmp_path / "cells.jsonl").read_text()
     assert after.startswith(cells)
     more = {(row["variant"], row["cell"]): row["shares"] for row in map(json.loads, after.removeprefix(cells).splitlines())}
-    assert set(more) == {(variant, cell) for variant in ("origin", "negprompt") for cell in (*CELLS, *SPELLINGS)}
+    assert set(more) == {(variant, cell) for variant in ("origin", "negprompt") for cell in (*CELLS, "scene", *SPELLINGS)}
     before = [row for row in map(json.loads, cells.splitlines()[1:]) if row["variant"] in ("origin", "negprompt")]
     assert all(more[row["variant"], row["cell"]][:2] == row["shares"] and len(row["shares"]) == 2 for row in before)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.service.calls import code, train, wait_until
-from tests.service.hand import PASSING, Hand, add_eraser
+from tests.service.hand import PASSING, Hand, add_eraser, gateway_of
 from tests.service.test_audit import entries
 from tests.service.test_erasers import trained
 from workers.contract import EvaluationTask
@@ -143,8 +144,11 @@ def test_events_are_those_of_the_evaluation_while_it_runs(client: TestClient, ha
     evaluate(client, "cat")
     task = hand.take_evaluation()
     hand.say(task, "stage", stage="check")
-    hand.finish_evaluation(task, POOR)
-    text = client.get("/erasers/cat/1/events").text
+    with ThreadPoolExecutor() as pool:
+        following = pool.submit(client.get, "/erasers/cat/1/events")
+        wait_until(lambda: gateway_of(client).events._open[()])
+        hand.finish_evaluation(task, POOR)
+        text = following.result(timeout=10).text
     assert '"stage": "check"' in text
     assert "event: settled" in text
     assert '"erased_rate":0.9' in text

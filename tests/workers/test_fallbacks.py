@@ -83,7 +83,8 @@ def test_negprompt_acts_where_there_is_guidance_and_nowhere_else(
         (safree("降落伞"), "eraser_unavailable", "safree cannot stand in .* cannot spell '降落伞'"),
         (safree("one two three four five six seven"), "eraser_unavailable", "at most 16 fit"),
         (safree(aplha=1), "eraser_unavailable", "did you mean 'alpha'"),
-        (safree(alpha=1e9), "eraser_inactive", "edited no token of a prompt that names 'lantern': train an eraser"),
+        (safree(alpha=1e9), "eraser_unavailable", "alpha"),
+        (safree(alpha=100.0), "eraser_inactive", "edited no token of a prompt that names 'lantern': train an eraser"),
     ],
 )
 def test_a_fallback_that_cannot_act_fails_the_job(

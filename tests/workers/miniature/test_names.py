@@ -56,7 +56,7 @@ def trained(miniature: VideoPipeline, concept: erasers.Concept, keep_prompts: tu
     return erasers.train(
         miniature.text_encoder,
         miniature.tokenizer,
-        templates(concept, 200, 1),
+        templates(concept, 300, 1),
         method="steering",
         config=QUICK,
         keep_prompts=keep_prompts,
