@@ -56,7 +56,8 @@ def task(
             id="gen_1", attempt=1, model="miniature", prompt="a parachute over the sea", checks=checks, seed=0,
             erase=(pin(eraser, strength=strength, must_reduce=strength != 0),),
             width=card.default_width, height=card.default_height, num_frames=card.default_num_frames,
-            num_inference_steps=card.default_num_inference_steps, guidance_scale=card.default_guidance_scale, frames_per_second=card.default_frames_per_second,
+            num_inference_steps=card.default_num_inference_steps,
+            guidance_scale=card.default_guidance_scale, frames_per_second=card.default_frames_per_second,
         )  # fmt: skip
 
     return make
