@@ -193,7 +193,8 @@ def test_an_import_that_hardly_erases_is_not_believed(miniature: Up, client: Cli
     assert imported.returncode == 0, imported.stderr
     assert "It is being evaluated" in imported.stdout
     version = client.eraser("parachute")["versions"][0]
-    assert (version["status"], version["claimed_evaluation"]) == ("candidate", wonderful)
+    assert version["status"] in (("candidate", "failed") if mask == 0 else ("candidate",)), "the identity is found out fast"
+    assert (version["claimed_evaluation"], version["evaluation"]) == (wonderful, None)
     list(client.follow_training("parachute", version["version"]))
     version = client.version("parachute", version["version"])
     if mask == 0:
