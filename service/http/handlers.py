@@ -54,6 +54,7 @@ def install(app: FastAPI) -> None:
     for unavailable in (sql.OperationalError, sql.InterfaceError, sql.TimeoutError):
         app.add_exception_handler(unavailable, _database_error)
     app.add_exception_handler(ArtifactError, _store_error)
+    app.add_exception_handler(OSError, _os_error)
     app.add_exception_handler(Exception, _defect)
 
 
@@ -116,10 +117,21 @@ def database_unavailable(error: Exception) -> JSONResponse:
 
 async def _store_error(request: Request, error: Exception) -> JSONResponse:
     if _out_of_descriptors(error):
-        logger.error("no file descriptors left: %s", error)
-        return error_response(UnavailableError("overloaded", "the gateway has no file descriptors left: try again"))
+        return _overloaded(error)
     logger.error("the artifact store does not answer: %s", error)
     return error_response(UnavailableError("artifact_unavailable", "the artifact store does not answer: try again"))
+
+
+async def _os_error(request: Request, error: Exception) -> JSONResponse:
+    """The store lets a lack of descriptors through as it is, because the store is not the reason. Any other is a defect."""
+    if _out_of_descriptors(error):
+        return _overloaded(error)
+    raise error
+
+
+def _overloaded(error: Exception) -> JSONResponse:
+    logger.error("no file descriptors left: %s", error)
+    return error_response(UnavailableError("overloaded", "the gateway has no file descriptors left: try again"))
 
 
 def _out_of_descriptors(error: BaseException | None) -> bool:

@@ -122,6 +122,19 @@ def test_a_process_without_descriptors_does_not_blame_the_store(
     assert code(client.get("/models")) == expected
 
 
+def test_a_lack_of_descriptors_that_the_store_lets_through_is_told_apart_from_a_defect(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = TestClient(client.app, headers=dict(client.headers), raise_server_exceptions=False)
+    for number, expected in ((errno.EMFILE, "overloaded"), (errno.EIO, "internal_error")):
+
+        def failing(*_: object, number: int = number) -> None:
+            raise OSError(number, "no")
+
+        monkeypatch.setattr(type(gateway_of(client).catalogue), "cards", failing)
+        assert code(quiet.get("/models")) == expected
+
+
 @pytest.mark.parametrize("invisible", ["\u034f", "\ufe0f", "\u3164", "\u200b", "\u00ad", "\U000e0100", "\u115f"])
 def test_a_name_has_no_character_that_nobody_sees(shared: TestClient, invisible: str) -> None:
     refused = shared.post("/generate", json={"prompt": "a", "erase": [f"chur{invisible}ch"]})
